@@ -1,0 +1,50 @@
+# Two commands do everything on a fresh machine: `make run` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check format bench lock clean
+
+help: ## Show this
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
+
+# `venv --without-pip` and `pip --python` also work where Debian's ensurepip is not installed.
+$(READY): requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv --without-pip $(VENV)
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $(READY)
+
+run: $(READY) ## Start the server, show the sample live in the terminal, go on serving the page
+	$(BIN)/twopass serve --sample
+
+demo: $(READY) ## The same, but end after the sample's last final
+	$(BIN)/twopass demo
+
+test: $(READY) ## Run the tests
+	$(BIN)/pytest
+
+check: $(READY) ## Format, lint, strict types, and the tests with coverage
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
+format: $(READY) ## Format the code and fix what can be fixed
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: $(READY) ## Measure latency, accuracy, stability and load: one table, one JSON in bench/
+	$(BIN)/python -m twopass.compare.bench
+
+lock: ## Write requirements.lock anew (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev pyproject.toml \
+	    --custom-compile-command "make lock" -o requirements.lock
+
+clean: ## Remove what was installed and generated
+	rm -rf $(VENV) bench .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,170 @@
+"""
+Which Whisper: a name, a directory, or `auto`, and where its weights are.
+
+Weights come from the Hugging Face hub's cache on this machine. They are only downloaded by `fetch`, never as a side
+effect of loading.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from twopass.errors import ConfigError, RecognizerUnavailable
+from twopass.recognizers import Progress
+
+NAME = "whisper"
+AUTO = "auto"
+_FILES = ["config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*"]
+DEMO = "demo"
+"""The bundled tiny model."""
+GPU_MODEL = "large-v3-turbo"
+CPU_MODEL = "base"
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """
+    Attributes:
+        title: The model, for people.
+        understands: One sentence, for people.
+    """
+
+    directory: str
+    title: str
+    understands: str
+
+
+def demo_directory() -> Path:
+    """Where the bundled model lies."""
+    return Path(str(files("twopass"))) / "assets" / "tiny-whisper"
+
+
+def has_gpu() -> bool:
+    """Whether CTranslate2 sees a CUDA device."""
+    import ctranslate2
+
+    return bool(ctranslate2.get_cuda_device_count() > 0)
+
+
+def name_for(model: str) -> str:
+    """`auto` made concrete for this machine."""
+    if model != AUTO:
+        return model
+    return GPU_MODEL if has_gpu() else CPU_MODEL
+
+
+def locate(model: str) -> Weights:
+    """Find the weights of a model on this machine. Raises RecognizerUnavailable that names the command to get them."""
+    if model == DEMO:
+        return Weights(
+            str(demo_directory()),
+            "tiny-whisper (bundled demo model)",
+            "Only about 300 English words of meeting talk in synthetic voices; human speech comes out as nonsense.",
+        )
+    if _is_path(model):
+        return _directory(Path(model).expanduser())
+    name = name_for(model)
+    return Weights(_cached(name), f"Whisper {name}", _understands(name))
+
+
+def fetch(model: str, progress: Progress) -> str:
+    """Download the weights of a named model; returns their directory. Raises RecognizerUnavailable."""
+    from huggingface_hub import snapshot_download
+
+    name = name_for(model)
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    try:
+        return str(
+            snapshot_download(
+                _repository(name),
+                allow_patterns=_FILES,
+                tqdm_class=_reporting(name, progress),
+                etag_timeout=5,
+            )
+        )
+    except Exception as error:  # the hub client raises whatever its layers raise
+        raise RecognizerUnavailable(
+            f"Whisper {name} could not be downloaded ({type(error).__name__}).",
+            provider=NAME,
+            code="weights_not_downloaded",
+            fix=f"With a network, run: twopass models pull {name}",
+        ) from error
+
+
+def _is_path(model: str) -> bool:
+    return model.startswith((".", "/", "~")) or (Path(model) / "model.bin").is_file()
+
+
+def _directory(path: Path) -> Weights:
+    missing = [name for name in ("model.bin", "config.json") if not (path / name).is_file()]
+    if missing:
+        raise RecognizerUnavailable(
+            f"{path} is not a converted Whisper: {' and '.join(missing)} missing.",
+            provider=NAME,
+            code="not_a_model",
+            fix="Convert it with ct2-transformers-converter, or name a model such as base.",
+        )
+    return Weights(str(path), f"Whisper from {path.name}", "What its training taught it; twopass cannot know.")
+
+
+def _cached(name: str) -> str:
+    from huggingface_hub import snapshot_download
+
+    try:
+        directory = str(snapshot_download(_repository(name), local_files_only=True))
+    except ConfigError:
+        raise
+    except Exception:
+        directory = ""
+    if not (Path(directory) / "model.bin").is_file():
+        raise RecognizerUnavailable(
+            f"The weights of Whisper {name} are not on this machine.",
+            provider=NAME,
+            code="weights_missing",
+            fix=f"Run: twopass models pull {name}",
+        )
+    return directory
+
+
+def _repository(name: str) -> str:
+    if "/" in name:
+        return name
+    from faster_whisper import available_models
+    from faster_whisper.utils import _MODELS
+
+    if name not in _MODELS:
+        raise ConfigError(f"There is no Whisper called {name!r}.", fix=f"Known: {', '.join(available_models())}.")
+    return str(_MODELS[name])
+
+
+def _understands(name: str) -> str:
+    if name.endswith(".en") or name.startswith("distil"):
+        return "Human speech in English, with capitals and punctuation."
+    return "Human speech in about 100 languages, with capitals and punctuation."
+
+
+def _reporting(name: str, progress: Progress) -> type[Any]:
+    """A tqdm that shows nothing itself and reports the bytes of all files together."""
+    from tqdm.std import tqdm
+
+    totals = {"done": 0, "all": 0}
+
+    class Reporting(tqdm[Any]):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            kwargs["disable"] = False
+            kwargs["file"] = open(os.devnull, "w")  # noqa: SIM115, PTH123 - lives as long as the bar
+            super().__init__(*args, **kwargs)
+            if self.unit == "B":
+                totals["all"] += int(self.total or 0)
+
+        def update(self, n: float | None = 1) -> bool | None:
+            if self.unit == "B":
+                totals["done"] += int(n or 0)
+                progress(f"Whisper {name}", totals["done"], totals["all"])
+            return super().update(n or 0)
+
+    return Reporting

@@ -1,0 +1,1 @@
+"""Live speech-to-text that appears at once and ends up right."""

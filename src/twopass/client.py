@@ -1,0 +1,254 @@
+"""
+The Python client: stream audio to a twopass server and iterate what it says.
+
+    async with Client("ws://127.0.0.1:8765") as client:
+        async with client.session(profile="demo") as session:
+            session.feed(chunks)                       # an async iterator of PCM; runs beside the reading
+            async for message in session:
+                if message.type == "segment":
+                    print(message.status, message.text)
+
+`Transcript` keeps the highest revision of every utterance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Self
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from twopass.errors import TwopassError
+from twopass.gateway.messages import (
+    AnyServerMessage,
+    ClientAudio,
+    End,
+    Ended,
+    ErrorMessage,
+    Finalize,
+    Message,
+    Segment,
+    SessionStarted,
+    Start,
+    parse_server,
+)
+from twopass.types import Pass, Revision, Status, Word
+
+_BUFFERED_BYTES = 1 << 20
+
+
+class ServerRefused(TwopassError):
+    """The server ended the session with an error."""
+
+    code = "refused"
+
+
+class ConnectionLost(TwopassError):
+    """The connection broke before the last final. What was received stays valid."""
+
+    code = "connection_lost"
+    retryable = True
+
+
+class Client:
+    """
+    A server's address. Costs nothing until a session begins.
+
+    Args:
+        url: Where the server listens: ws://host:port, wss://host, or the same with http.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/").replace("http", "ws", 1) + "/v1/stream"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    @asynccontextmanager
+    async def session(
+        self,
+        *,
+        audio: ClientAudio | None = None,
+        profile: str | None = None,
+        language: str | None = None,
+        separate_channels: bool = False,
+        phrases: tuple[str, ...] = (),
+        realtime: bool = True,
+    ) -> AsyncIterator[ClientSession]:
+        """
+        Begin a session; leaving the context hangs up.
+
+        Raises ServerRefused if the server does not want it, ConnectionLost if it cannot be reached.
+        """
+        start = Start(
+            audio=audio or ClientAudio(),
+            profile=profile,
+            language=language,
+            separate_channels=separate_channels,
+            phrases=phrases,
+            realtime=realtime,
+        )
+        try:
+            socket = await connect(self._url, max_size=None, write_limit=_BUFFERED_BYTES)
+        except (OSError, InvalidHandshake, TimeoutError) as error:
+            raise ConnectionLost(f"{self._url} cannot be reached: {error}.", fix="Is the server running?") from error
+        async with socket:
+            session = ClientSession(socket)
+            await session.begin(start)
+            yield session
+            await session.close()
+
+
+class ClientSession:
+    """
+    A session. Iterate it for everything that the server says, until its `end`.
+
+    Attributes:
+        started: Which models speak.
+        summary: The server's last message, once it came.
+    """
+
+    started: SessionStarted
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        self._feeder: asyncio.Task[None] | None = None
+        self.summary: Ended | None = None
+
+    async def begin(self, start: Start) -> None:
+        """Say what will be sent and wait for the answer. Called by `Client.session`."""
+        await self._say(start)
+        message = await self._hear()
+        assert isinstance(message, SessionStarted)
+        self.started = message
+
+    async def send(self, audio: bytes) -> None:
+        """Send audio in the format that was announced. Waits while the server is behind."""
+        try:
+            await self._socket.send(audio)
+        except ConnectionClosed as error:
+            raise self._lost(error) from error
+
+    async def finalize(self) -> None:
+        """End the running utterance now."""
+        await self._say(Finalize())
+
+    async def end(self) -> None:
+        """No more audio: the server finishes every utterance and says `end`."""
+        await self._say(End())
+
+    def feed(self, audio: AsyncIterator[bytes]) -> None:
+        """Send everything from an iterator, then `end`, beside the reading."""
+
+        async def run() -> None:
+            async for chunk in audio:
+                await self.send(chunk)
+            await self.end()
+
+        self._feeder = asyncio.create_task(run())
+
+    async def __aiter__(self) -> AsyncIterator[AnyServerMessage]:
+        """
+        Every message until `end`. Errors that are not fatal are messages too.
+
+        Raises ServerRefused after a fatal error once everything accepted is final, ConnectionLost if the socket breaks.
+        """
+        fatal: ErrorMessage | None = None
+        while self.summary is None:
+            self._raise_feeders_error()
+            message = await self._hear()
+            if isinstance(message, ErrorMessage) and message.fatal:
+                fatal = message
+                continue
+            if isinstance(message, Ended):
+                self.summary = message
+            yield message
+        if fatal is not None:
+            raise _refusal(fatal)
+
+    async def stop(self) -> None:
+        """Stop feeding and say `end`: what was sent still becomes final."""
+        if self._feeder is not None and not self._feeder.done():
+            self._feeder.cancel()
+            await self.end()
+
+    async def close(self) -> None:
+        """Stop feeding and hang up."""
+        if self._feeder is not None:
+            self._feeder.cancel()
+            await asyncio.gather(self._feeder, return_exceptions=True)
+        await self._socket.close()
+
+    async def _say(self, message: Message) -> None:
+        try:
+            await self._socket.send(message.model_dump_json())
+        except ConnectionClosed as error:
+            raise self._lost(error) from error
+
+    async def _hear(self) -> AnyServerMessage:
+        try:
+            message = parse_server(await self._socket.recv())
+        except ConnectionClosed as error:
+            raise self._lost(error) from error
+        if isinstance(message, ErrorMessage) and message.fatal and not hasattr(self, "started"):
+            raise _refusal(message)
+        return message
+
+    def _raise_feeders_error(self) -> None:
+        if self._feeder is not None and self._feeder.done() and not self._feeder.cancelled():
+            error = self._feeder.exception()
+            # A socket that breaks is told by the reading side, which may still have messages to hear.
+            if error is not None and not isinstance(error, ConnectionLost):
+                raise error
+
+    def _lost(self, error: ConnectionClosed) -> ConnectionLost:
+        why = error.rcvd.reason or f"code {error.rcvd.code}" if error.rcvd else "no close frame"
+        return ConnectionLost(f"The connection closed before the transcript was complete ({why}).")
+
+
+def _refusal(message: ErrorMessage) -> ServerRefused:
+    return ServerRefused(message.message, code=message.code, fix=message.fix)
+
+
+def revision_of(segment: Segment) -> Revision:
+    """A `segment` message as the type that `transcript.write` takes."""
+    return Revision(
+        utterance=segment.id,
+        revision=segment.revision,
+        status=Status(segment.status),
+        start=segment.start,
+        end=segment.end,
+        words=tuple(Word(**word.model_dump()) for word in segment.words),
+        source=Pass(segment.source),
+        stable=segment.stable,
+        degraded=segment.degraded,
+        rewritten=segment.rewritten,
+        channel=segment.channel,
+        language=segment.language,
+    )
+
+
+class Transcript:
+    """The latest revision of every utterance."""
+
+    def __init__(self) -> None:
+        self._latest: dict[str, Revision] = {}
+
+    def take(self, segment: Segment) -> Revision:
+        """Take a message; returns it as a revision."""
+        revision = revision_of(segment)
+        known = self._latest.get(revision.utterance)
+        if known is None or known.revision < revision.revision:
+            self._latest[revision.utterance] = revision
+        return revision
+
+    @property
+    def revisions(self) -> list[Revision]:
+        """In the order of time."""
+        return sorted(self._latest.values(), key=lambda r: (r.start, r.channel))

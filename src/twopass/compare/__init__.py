@@ -1,0 +1,1 @@
+"""Measuring: how fast, how steady and how right a recognizer is."""

@@ -1,0 +1,118 @@
+"""
+What a reader saw, and when: latency and steadiness of one live session. Pure: the caller brings the clock.
+
+Definitions (all in ms, on a clock that reads t when the speaker is at t on the session clock):
+
+    first partial latency   the first non-empty revision of an utterance - the end of its first word
+    word lag                the first revision that shows a word at that place - the end of that word
+    final latency           the final of an utterance - the end of its last word (speech end)
+    unstable words          share of words shown in partials that are gone or different in the next revision, over final
+                            words (UPWR: Shangguan et al., Interspeech 2020)
+    revisions per word      revisions over final words
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from twopass.alignment import changed_words, folded
+from twopass.types import Pass, Revision, Status, Words
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A revision and when it reached the reader."""
+
+    at: float
+    revision: Revision
+
+
+@dataclass(slots=True)
+class Timeline:
+    """Everything a reader saw in one session."""
+
+    seen: list[Seen] = field(default_factory=list)
+
+    def add(self, revision: Revision, at: float) -> None:
+        """A revision reached the reader `at` ms."""
+        self.seen.append(Seen(at, revision))
+
+    def utterances(self) -> list[list[Seen]]:
+        """What was seen of each utterance, in order."""
+        by_id: dict[str, list[Seen]] = {}
+        for seen in self.seen:
+            by_id.setdefault(seen.revision.utterance, []).append(seen)
+        return sorted(by_id.values(), key=lambda history: history[0].revision.start)
+
+    def finals(self) -> list[Revision]:
+        """The transcript."""
+        return [history[-1].revision for history in self.utterances()]
+
+    def first_pass(self) -> list[Words]:
+        """What the first pass had said of each utterance when the second pass came."""
+        said = []
+        for history in self.utterances():
+            first = [seen.revision.words for seen in history if seen.revision.source is Pass.FIRST]
+            said.append(first[-1] if first else ())
+        return said
+
+    def first_partial_latencies(self) -> list[float]:
+        """One per utterance that has words."""
+        latencies = []
+        for history in self.utterances():
+            shown = next((seen for seen in history if seen.revision.words), None)
+            words = history[-1].revision.words
+            if shown is not None and words:
+                latencies.append(shown.at - words[0].end)
+        return latencies
+
+    def final_latencies(self) -> list[float]:
+        """One per final that has words and did not end at a forced cut (there speech goes on)."""
+        return [
+            history[-1].at - history[-1].revision.words[-1].end
+            for history in self.utterances()
+            if history[-1].revision.status is Status.FINAL and history[-1].revision.words
+        ]
+
+    def word_lags(self) -> list[float]:
+        """For each word that the first pass ended with: how long after its end it was first shown."""
+        lags = []
+        for history in self.utterances():
+            partials = [seen for seen in history if seen.revision.source is Pass.FIRST]
+            if partials:
+                lags += [_first_shown(word_index, partials) for word_index in range(len(partials[-1].revision.words))]
+        return lags
+
+    def unstable_words(self) -> int:
+        """Words shown in a first-pass partial and changed by the next one."""
+        count = 0
+        for history in self.utterances():
+            partials = [seen.revision.words for seen in history if seen.revision.source is Pass.FIRST]
+            count += sum(len(changed_words(after, before)) for before, after in pairwise(partials))
+        return count
+
+    def rewritten_words(self) -> int:
+        """Words that the second pass changed."""
+        return sum(len(revision.rewritten) for revision in self.finals())
+
+
+def percentile(values: Iterable[float], percent: float) -> float | None:
+    """By linear interpolation; None of nothing."""
+    ordered = sorted(values)
+    if not ordered:
+        return None
+    place = (len(ordered) - 1) * percent / 100
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+
+
+def _first_shown(index: int, partials: Sequence[Seen]) -> float:
+    word = partials[-1].revision.words[index]
+    for seen in partials:
+        words = seen.revision.words
+        if index < len(words) and folded(words[index].text) == folded(word.text):
+            return seen.at - word.end
+    return partials[-1].at - word.end

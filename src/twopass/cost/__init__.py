@@ -1,0 +1,1 @@
+"""What every second cost: usage, rates, and later the ledger and its reports."""

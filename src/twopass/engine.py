@@ -1,0 +1,236 @@
+"""
+What all sessions share: the voice detector, the recognizers of the profiles, and the second pass's queues.
+
+Recognizers are opened when their profile is first needed (or by `warm`), once per provider and settings. A provider
+that cannot be used is replaced by the profile's fallback, with a notice that says why and how to end it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+from dataclasses import dataclass, replace
+from importlib.metadata import entry_points
+from typing import Any, TypeVar
+
+import structlog
+
+from twopass import recognizers
+from twopass.config import Config, PassConfig, Profile
+from twopass.cost.cards import load_card
+from twopass.cost.rates import Pricer, RateCard
+from twopass.errors import ConfigError, RecognizerUnavailable
+from twopass.lane import SessionParts
+from twopass.recognizers import Capabilities, Progress, StreamingRecognizer, StreamOptions, UtteranceRecognizer
+from twopass.second_pass import SecondPass, SecondPassSettings
+from twopass.segmenter import SegmenterSettings
+from twopass.session import Session
+from twopass.vad import VoiceDetector
+
+log = structlog.get_logger()
+_R = TypeVar("_R", bound=StreamingRecognizer | UtteranceRecognizer)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client wants of a session. None means the server's or the profile's default."""
+
+    profile: str | None = None
+    language: str | None = None
+    phrases: tuple[str, ...] = ()
+    channels: int = 1
+    realtime: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """A recognizer in use, for people: who speaks, and a notice if it is only a stand-in for a better one."""
+
+    capabilities: Capabilities
+    notice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A profile ready for use."""
+
+    first: StreamingRecognizer
+    second: SecondPass
+    first_notice: str | None
+    second_notice: str | None
+
+
+class Engine:
+    """The models and the queues in front of them. Open it before use, close it after."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._voice = VoiceDetector()
+        self._pricer = Pricer(_cards(), dict(config.prices))
+        self._profiles: dict[str, _Opened] = {}
+        self._recognizers: dict[str, StreamingRecognizer | UtteranceRecognizer] = {}
+        self._queues: dict[tuple[int, SecondPassSettings], SecondPass] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._lock = asyncio.Lock()
+
+    @property
+    def default_profile(self) -> str:
+        """The profile of sessions that name none."""
+        return self._config.default
+
+    @property
+    def profiles(self) -> dict[str, str]:
+        """Names and titles of all profiles."""
+        return {name: profile.title or name for name, profile in self._config.profiles.items()}
+
+    @property
+    def ready(self) -> bool:
+        """Whether a session of the default profile could begin at once."""
+        return self._config.default in self._profiles
+
+    async def open(self) -> None:
+        """Load the voice detector. Raises RecognizerUnavailable."""
+        await self._voice.open()
+
+    async def warm(self) -> None:
+        """Open all profiles. One that cannot be opened is logged: its sessions will be told."""
+        for name in self._config.profiles:
+            try:
+                await self._open_profile(name)
+            except (ConfigError, RecognizerUnavailable) as error:
+                log.error("profile cannot be opened", profile=name, error=str(error))
+
+    async def close(self) -> None:
+        """End every process."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for recognizer in self._recognizers.values():
+            await recognizer.close()
+        await self._voice.close()
+
+    async def speakers(self, profile: str) -> tuple[Speaker, Speaker]:
+        """Who speaks in a profile: first and second pass. Raises ConfigError, RecognizerUnavailable."""
+        opened = await self._open_profile(profile)
+        return (
+            Speaker(opened.first.capabilities, opened.first_notice),
+            Speaker(opened.second.capabilities, opened.second_notice),
+        )
+
+    async def session(self, request: Request) -> Session:
+        """Begin a session. Raises ConfigError, RecognizerUnavailable."""
+        name = request.profile or self._config.default
+        profile = self._profile(name)
+        language = request.language or profile.language
+        opened = await self._open_profile(name)
+        _check_language(language, opened)
+        return Session(
+            secrets.token_urlsafe(12),
+            SessionParts(
+                first_pass=opened.first,
+                second_pass=opened.second,
+                voice=self._voice,
+                pricer=self._pricer,
+                options=StreamOptions(language=language, phrases=request.phrases),
+                segmenter=_fitting(profile, opened.second.capabilities),
+                first_settings=profile.first_pass_run,
+                second_settings=profile.second_pass_run,
+                guard=profile.guard,
+                channels=request.channels,
+                realtime=request.realtime,
+            ),
+        )
+
+    async def fetch_missing(self, progress: Progress) -> list[str]:
+        """
+        Download what profiles' passes lack; returns what could not be had. New sessions use what was downloaded.
+        """
+        problems = []
+        for name, profile in self._config.profiles.items():
+            opened = await self._open_profile(name)
+            parts = ((profile.first_pass, opened.first_notice), (profile.second_pass, opened.second_notice))
+            for part in (part for part, notice in parts if notice is not None):
+                try:
+                    await asyncio.to_thread(recognizers.find(part.provider).fetch, part.settings, progress)
+                except RecognizerUnavailable as error:
+                    problems.append(str(error))
+                else:
+                    self._profiles.pop(name, None)
+                    await self._open_profile(name)
+        return problems
+
+    def _profile(self, name: str) -> Profile:
+        if name not in self._config.profiles:
+            known = ", ".join(self._config.profiles)
+            raise ConfigError(f"There is no profile {name!r}.", code="unknown_profile", fix=f"There are: {known}.")
+        return self._config.profiles[name]
+
+    async def _open_profile(self, name: str) -> _Opened:
+        profile = self._profile(name)
+        async with self._lock:
+            if name not in self._profiles:
+                first, first_notice = await self._with_fallback(profile.first_pass, "streaming")
+                second, second_notice = await self._with_fallback(profile.second_pass, "utterance")
+                assert isinstance(first, StreamingRecognizer)
+                assert isinstance(second, UtteranceRecognizer)
+                queue = self._queue(second, profile.second_pass_run)
+                self._profiles[name] = _Opened(first, queue, first_notice, second_notice)
+            return self._profiles[name]
+
+    async def _with_fallback(
+        self, part: PassConfig, kind: str
+    ) -> tuple[StreamingRecognizer | UtteranceRecognizer, str | None]:
+        try:
+            return await self._recognizer(part, kind), None
+        except RecognizerUnavailable as error:
+            if part.fallback is None:
+                raise
+            recognizer, _ = await self._with_fallback(part.fallback, kind)
+            log.warning("fallback in use", provider=part.provider, fallback=part.fallback.provider, reason=str(error))
+            return recognizer, f"{error.message} {part.fallback.provider} stands in for it. {error.fix}".strip()
+
+    async def _recognizer(self, part: PassConfig, kind: str) -> StreamingRecognizer | UtteranceRecognizer:
+        key = json.dumps([kind, part.provider, dict(part.settings)], sort_keys=True, default=str)
+        if key not in self._recognizers:
+            provider = recognizers.find(part.provider)
+            recognizer: Any = getattr(provider, kind)(part.settings)
+            await recognizer.open()
+            self._recognizers[key] = recognizer
+        return self._recognizers[key]
+
+    def _queue(self, recognizer: UtteranceRecognizer, settings: SecondPassSettings) -> SecondPass:
+        key = (id(recognizer), settings)
+        if key not in self._queues:
+            self._queues[key] = SecondPass(recognizer, settings)
+            self._tasks.add(asyncio.create_task(self._queues[key].run()))
+        return self._queues[key]
+
+
+def _fitting(profile: Profile, second: Capabilities) -> SegmenterSettings:
+    """The profile's segmenter, with utterances that fit the second pass with their context."""
+    context = 2 * profile.second_pass_run.context_ms
+    longest = int(second.max_utterance_seconds * 1000) - context
+    return replace(profile.segmenter, max_utterance=max(2_000, min(profile.segmenter.max_utterance, longest)))
+
+
+def _check_language(language: str | None, opened: _Opened) -> None:
+    for capabilities in (opened.first.capabilities, opened.second.capabilities):
+        known = capabilities.languages
+        if language and known and not any(language.lower().startswith(k.lower().split("-")[0]) for k in known):
+            raise ConfigError(
+                f"{capabilities.model} does not understand {language}.",
+                code="unknown_language",
+                fix=f"It understands {', '.join(known)}: choose one of these, or another profile.",
+            )
+
+
+def _cards() -> dict[str, RateCard]:
+    cards = {}
+    for point in entry_points(group=recognizers.ENTRY_POINT_GROUP):
+        with contextlib.suppress(ModuleNotFoundError):
+            card = load_card(point.module)
+            if card is not None:
+                cards[point.name] = card
+    return cards

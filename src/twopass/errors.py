@@ -1,0 +1,125 @@
+"""
+Everything that twopass raises.
+
+    TwopassError
+    ├── ConfigError              the configuration cannot be used as it is
+    ├── AudioError               the client's audio cannot be understood
+    ├── ProtocolError            the client's message cannot be understood or comes at the wrong time
+    ├── TapeError                a part of the tape was asked for that is not there (any more)
+    ├── SessionClosed            audio or commands for a session that has ended
+    ├── TooManySessions          the server has as many sessions as it is allowed
+    └── RecognizerError          a recognizer failed; `retryable` says whether trying again can help
+        ├── RecognizerUnavailable    it cannot be started or reached (missing weights, no network, no key)
+        ├── RecognizerCrashed        its process died or its connection broke
+        ├── RecognizerTimeout        it did not answer in time
+        └── RecognizerRejected       it refuses this request (bad option, quota, language)
+
+Errors carry fields; `str()` makes the sentence, and always ends with what to do where something can be done.
+"""
+
+from __future__ import annotations
+
+
+class TwopassError(Exception):
+    """
+    The root. Not raised itself.
+
+    Attributes:
+        code: A stable identifier for programs.
+        fix: What the reader can do about it; empty if nothing.
+    """
+
+    code = "internal"
+    retryable = False
+
+    def __init__(self, message: str, *, code: str | None = None, fix: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or type(self).code
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.fix}".strip()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors cross process borders: keep the fields, whatever the constructor of the subclass takes.
+        return _revive, (type(self), self.args, self.__dict__)
+
+
+class ConfigError(TwopassError):
+    """The configuration cannot be used as it is."""
+
+    code = "bad_config"
+
+
+class AudioError(TwopassError):
+    """The client's audio cannot be understood. What was decoded before stays valid."""
+
+    code = "bad_audio"
+
+
+class ProtocolError(TwopassError):
+    """The client's message cannot be understood or comes at the wrong time."""
+
+    code = "bad_message"
+
+
+class TapeError(TwopassError):
+    """A part of the tape was asked for that is not there, or not there any more."""
+
+    code = "tape"
+
+
+class SessionClosed(TwopassError):
+    """Audio or commands came for a session that has ended."""
+
+    code = "session_closed"
+
+
+class TooManySessions(TwopassError):
+    """The server has as many sessions as it is allowed."""
+
+    code = "too_many_sessions"
+    retryable = True
+
+
+class RecognizerError(TwopassError):
+    """A recognizer failed."""
+
+    code = "recognizer_failed"
+
+    def __init__(self, message: str, *, provider: str, code: str | None = None, fix: str = "") -> None:
+        super().__init__(message, code=code, fix=fix)
+        self.provider = provider
+
+
+class RecognizerUnavailable(RecognizerError):
+    """It cannot be started or reached: missing weights, no network, no key."""
+
+    code = "recognizer_unavailable"
+
+
+class RecognizerCrashed(RecognizerError):
+    """Its process died or its connection broke in the middle of work."""
+
+    code = "recognizer_crashed"
+    retryable = True
+
+
+class RecognizerTimeout(RecognizerError):
+    """It did not answer in time."""
+
+    code = "recognizer_timeout"
+    retryable = True
+
+
+class RecognizerRejected(RecognizerError):
+    """It refuses this request, and would refuse it again."""
+
+    code = "recognizer_rejected"
+
+
+def _revive(kind: type[TwopassError], args: tuple[object, ...], fields: dict[str, object]) -> TwopassError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(fields)
+    return error

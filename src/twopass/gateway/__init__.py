@@ -1,0 +1,1 @@
+"""The outside door: the native socket, the REST API, the pages."""

@@ -1,0 +1,94 @@
+"""The application: what belongs to one server, start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI, Request, Response, WebSocket
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from twopass.config import Config
+from twopass.engine import Engine
+from twopass.gateway import info, problems, rest
+from twopass.gateway.metrics import Metrics
+from twopass.gateway.stream import Connection, SessionLimit
+
+_HEADERS = {
+    # Nothing from another host, no inline script or style; the microphone for ourselves only.
+    "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; media-src 'self' blob:; "
+    "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    "Permissions-Policy": "microphone=(self)",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+_FORM_BYTES = 1 << 20
+"""What a form may have besides the file."""
+
+
+def create_app(config: Config) -> FastAPI:
+    """The gateway for a configuration. Models load in the background: see /readyz."""
+    app = FastAPI(title="twopass", version=version("twopass"), lifespan=_lifespan, docs_url=None, redoc_url=None)
+    app.state.engine = Engine(config)
+    app.state.metrics = Metrics()
+    app.state.limit = SessionLimit(config.server.max_sessions)
+    app.state.max_upload_bytes = config.server.max_upload_mb << 20
+    problems.install(app)
+    app.add_middleware(_BodyLimit, most=app.state.max_upload_bytes + _FORM_BYTES)
+    app.middleware("http")(_secure)
+    app.include_router(info.router)
+    app.include_router(rest.router)
+    app.add_api_websocket_route("/v1/stream", _stream)
+    app.mount("/static", StaticFiles(directory=info.STATIC), name="static")
+    return app
+
+
+async def _stream(socket: WebSocket) -> None:
+    state = socket.app.state
+    await Connection(socket, state.engine, state.metrics, state.limit).serve()
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    engine: Engine = app.state.engine
+    await engine.open()
+    background = [asyncio.create_task(engine.warm()), asyncio.create_task(app.state.metrics.watch_loop())]
+    try:
+        yield
+    finally:
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        await engine.close()
+
+
+async def _secure(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    response = await call_next(request)
+    response.headers.update(_HEADERS)
+    return response
+
+
+class _BodyLimit:
+    """Refuses a body that is too large while it comes: the form parser would put all of it on the disk first."""
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app = app
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        came = 0
+
+        async def counted() -> Message:
+            nonlocal came
+            message = await receive()
+            came += len(message.get("body", b""))
+            if came > self._most:
+                raise HTTPException(413, f"More than {self._most >> 20} MB is not read")
+            return message
+
+        await self._app(scope, counted if scope["type"] == "http" else receive, send)

@@ -1,0 +1,266 @@
+"""
+The messages of the native socket `/v1/stream`, one tagged union each way.
+
+Text frames carry JSON of these models; binary frames carry audio. The union is published as JSON Schema at
+`/v1/stream/schema.json`. Times are milliseconds on the session clock.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from twopass.audio import AudioFormat, Encoding
+from twopass.errors import ProtocolError
+
+
+class Message(BaseModel):
+    """What all messages share: frozen, and no fields that nobody knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Framing(StrEnum):
+    """What a binary frame holds: audio only, or an 8-byte big-endian sample index and then audio."""
+
+    RAW = "raw"
+    INDEXED = "indexed"
+
+
+class ClientAudio(Message):
+    """
+    The format of the audio that follows.
+
+    `webm`, `ogg` and `container` say their own rate and channels. With `indexed` framing each binary frame begins
+    with the index of its first sample (8 bytes, big endian, counted at `sample_rate`); only raw encodings
+    can be indexed.
+    """
+
+    encoding: Encoding = Encoding.PCM_S16LE
+    sample_rate: Annotated[int, Field(ge=8_000, le=48_000)] = 16_000
+    channels: Annotated[int, Field(ge=1, le=2)] = 1
+    framing: Framing = Framing.RAW
+
+
+class Start(Message):
+    """
+    The first message of a socket: what will be sent, and what is wanted.
+
+    Attributes:
+        profile: A profile of the server's configuration; None means its default.
+        language: BCP-47 tag; None means the profile's.
+        separate_channels: Transcribe the channels of a stereo stream each for itself.
+        phrases: Words and names to expect.
+        realtime: False for a recording that is sent faster than it was spoken: no deadlines, no speculation.
+    """
+
+    type: Literal["start"] = "start"
+    audio: ClientAudio = ClientAudio()
+    profile: Annotated[str, Field(max_length=100)] | None = None
+    language: Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$")] | None = None
+    separate_channels: bool = False
+    phrases: Annotated[tuple[Annotated[str, Field(max_length=100)], ...], Field(max_length=500)] = ()
+    realtime: bool = True
+
+    @property
+    def format(self) -> AudioFormat:
+        """The same, as the decoder wants it."""
+        return AudioFormat(
+            encoding=self.audio.encoding,
+            sample_rate=self.audio.sample_rate,
+            channels=self.audio.channels,
+            separate_channels=self.separate_channels,
+        )
+
+
+class Finalize(Message):
+    """End the running utterance now, without waiting for silence."""
+
+    type: Literal["finalize"] = "finalize"
+
+
+class End(Message):
+    """No more audio. The server finishes every utterance, sends `end` and closes."""
+
+    type: Literal["end"] = "end"
+
+
+ClientMessage: TypeAlias = Annotated[Start | Finalize | End, Field(discriminator="type")]
+
+
+class PassDescription(Message):
+    """
+    Which model speaks, and what it can and cannot understand, in words for people.
+
+    Attributes:
+        notice: Something the person should know, such as a fallback and the command that ends it.
+    """
+
+    provider: str
+    model: str
+    understands: str
+    notice: str | None = None
+
+
+class ServerMessage(Message):
+    """Attributes: event: Numbered from 1 in each session, growing."""
+
+    event: Annotated[int, Field(ge=1)]
+
+
+class SessionStarted(ServerMessage):
+    """The answer to `start`."""
+
+    type: Literal["session"] = "session"
+    session: str
+    profile: str
+    first_pass: PassDescription
+    second_pass: PassDescription
+
+
+class WordMessage(Message):
+    """One word. `estimated`: its times are interpolated. `glued`: no space before it."""
+
+    text: str
+    start: int
+    end: int
+    confidence: float | None = None
+    estimated: bool = False
+    glued: bool = False
+    speaker: str | None = None
+
+
+class Segment(ServerMessage):
+    """
+    A revision of one utterance. Keep the highest revision per id and sort by start: that is the transcript.
+
+    Attributes:
+        stable: How many leading words are not expected to change.
+        rewritten: Indexes into `words` of what the second pass changed.
+        degraded: Why the second pass's text is missing from a final; None where it is not.
+    """
+
+    type: Literal["segment"] = "segment"
+    id: str
+    revision: int
+    status: Literal["interim", "provisional", "final"]
+    start: int
+    end: int
+    text: str
+    words: tuple[WordMessage, ...]
+    source: Literal["first", "second"]
+    stable: int = 0
+    rewritten: tuple[int, ...] = ()
+    degraded: str | None = None
+    channel: int = 0
+    language: str | None = None
+
+
+class Speech(ServerMessage):
+    """The voice detector: somebody began or ceased to speak at `at`."""
+
+    type: Literal["speech"] = "speech"
+    state: Literal["started", "ended"]
+    at: int
+    channel: int = 0
+
+
+class Ack(ServerMessage):
+    """The tape holds everything before this sample (16 kHz). `durable`: it would survive the end of the process."""
+
+    type: Literal["ack"] = "ack"
+    samples: int
+    durable: bool
+
+
+class ProviderChange(ServerMessage):
+    """A recognizer failed, or is well again. The other pass goes on."""
+
+    type: Literal["provider"] = "provider"
+    pass_: Annotated[Literal["first", "second"], Field(alias="pass")]
+    provider: str
+    state: Literal["retrying", "failed", "recovered"]
+    reason: str
+    channel: int = 0
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class CostLine(Message):
+    """What one pass used. `amount` is a decimal in words, or None where no price is known: never 0 instead."""
+
+    pass_: Annotated[Literal["first", "second"], Field(alias="pass")]
+    provider: str
+    sku: str
+    clock: str
+    seconds: float
+    amount: str | None
+    currency: str | None
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Cost(ServerMessage):
+    """The running cost of the session. `unpriced` names what has no price; it is missing from `amount`."""
+
+    type: Literal["cost"] = "cost"
+    audio_ms: int
+    lines: tuple[CostLine, ...]
+    totals: dict[str, str]
+    unpriced: tuple[str, ...] = ()
+
+
+class ErrorMessage(ServerMessage):
+    """
+    Something was wrong. What was accepted before stays.
+
+    Attributes:
+        code: Stable, for programs.
+        fix: What to do about it, for people.
+        fatal: The socket closes after this.
+    """
+
+    type: Literal["error"] = "error"
+    code: str
+    message: str
+    fix: str = ""
+    retryable: bool = False
+    fatal: bool = False
+
+
+class Ended(ServerMessage):
+    """The last message: every utterance is final."""
+
+    type: Literal["end"] = "end"
+    audio_ms: int
+    utterances: int
+    words: int
+    degraded: int
+
+
+AnyServerMessage: TypeAlias = SessionStarted | Segment | Speech | Ack | ProviderChange | Cost | ErrorMessage | Ended
+
+_client: TypeAdapter[Start | Finalize | End] = TypeAdapter(ClientMessage)
+_server: TypeAdapter[AnyServerMessage] = TypeAdapter(Annotated[AnyServerMessage, Field(discriminator="type")])
+
+
+def parse_client(text: str) -> Start | Finalize | End:
+    """Read a client's text frame. Raises ProtocolError that names the first thing wrong."""
+    try:
+        return _client.validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "message"
+        raise ProtocolError(f"{where}: {first['msg']}.", fix="See /v1/stream/schema.json.") from None
+
+
+def parse_server(text: str | bytes) -> AnyServerMessage:
+    """Read a server's text frame, for clients."""
+    return _server.validate_json(text)
+
+
+def schema() -> dict[str, object]:
+    """JSON Schema of both directions."""
+    return {"client": _client.json_schema(by_alias=True), "server": _server.json_schema(by_alias=True)}

@@ -1,0 +1,129 @@
+"""
+`POST /v1/transcriptions`: a file in, its transcript out, through the same session that serves live audio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
+from fastapi.responses import Response
+
+from twopass.audio import decode_file
+from twopass.engine import Engine
+from twopass.engine import Request as SessionRequest
+from twopass.errors import ProtocolError, TwopassError
+from twopass.gateway.metrics import Metrics
+from twopass.gateway.problems import Problem
+from twopass.gateway.stream import SessionLimit, first_error, fitted
+from twopass.outbox import SessionEnded
+from twopass.session import Session
+from twopass.transcript import Format, write
+from twopass.types import Revision
+
+_COPY_BYTES = 1 << 20
+_MEDIA = {
+    Format.TXT: "text/plain",
+    Format.SRT: "application/x-subrip",
+    Format.VTT: "text/vtt",
+    Format.JSON: "application/json",
+}
+_LANGUAGE = r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$"
+
+router = APIRouter()
+
+
+def _engine(request: Request) -> Engine:
+    engine: Engine = request.app.state.engine
+    return engine
+
+
+@router.post(
+    "/v1/transcriptions",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The transcript in the format asked for.",
+            "content": {media: {} for media in _MEDIA.values()},
+        },
+        **{code: {"model": Problem} for code in (400, 413, 422, 429, 503)},
+    },
+)
+async def transcribe(
+    request: Request,
+    engine: Annotated[Engine, Depends(_engine)],
+    file: Annotated[UploadFile, File(description="Audio or video in any format that FFmpeg knows.")],
+    format: Annotated[Format, Form(description="txt, srt, vtt or json.")] = Format.JSON,  # noqa: A002 - the API's name
+    profile: Annotated[str | None, Form(max_length=100, description="A profile of the configuration.")] = None,
+    language: Annotated[str | None, Form(max_length=35, pattern=_LANGUAGE, description="BCP-47 tag.")] = None,
+    separate_channels: Annotated[bool, Form(description="Transcribe left and right each for itself.")] = False,
+) -> Response:
+    """Transcribe a file. Both passes run; the answer holds the finals."""
+    limit: SessionLimit = request.app.state.limit
+    metrics: Metrics = request.app.state.metrics
+    with limit.place():
+        path = await _stored(file, request.app.state.max_upload_bytes)
+        try:
+            channels = 2 if separate_channels else 1
+            session = await engine.session(SessionRequest(profile, language, channels=channels, realtime=False))
+            revisions = await _transcript(session, path, separate_channels, metrics)
+        finally:
+            path.unlink(missing_ok=True)
+    return Response(write(revisions, format), media_type=_MEDIA[format])
+
+
+async def _transcript(session: Session, path: Path, separate: bool, metrics: Metrics) -> list[Revision]:
+    """Run a session over a file; returns its latest revisions. Raises AudioError if nothing can be decoded."""
+    finals: list[Revision] = []
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(session.run())
+            await _feed(session, path, 2 if separate else 1, separate)
+            session.end()
+    except* TwopassError as group:
+        raise first_error(group) from None
+    for _, event in session.outbox.since(0):
+        metrics.count(event)
+        if isinstance(event, Revision):
+            finals.append(event)
+        elif isinstance(event, SessionEnded):
+            metrics.audio_seconds.inc(event.audio_ms / 1000)
+    return finals
+
+
+async def _feed(session: Session, path: Path, lanes: int, separate: bool) -> None:
+    blocks = decode_file(path, separate_channels=separate)
+    while (block := await asyncio.to_thread(_next, blocks)) is not None:
+        if any(block):
+            session.write(fitted(block, lanes))
+        await session.room()
+
+
+def _next(blocks: Iterator[tuple[bytes, ...]]) -> tuple[bytes, ...] | None:
+    return next(blocks, None)
+
+
+async def _stored(file: UploadFile, most: int) -> Path:
+    """The upload as a file of our own. Raises ProtocolError if it is larger than allowed."""
+    handle = NamedTemporaryFile(prefix="twopass-", delete=False)  # noqa: SIM115 - lives longer than this function
+    path, size = Path(handle.name), 0
+    try:
+        with handle:
+            while data := await file.read(_COPY_BYTES):
+                size += len(data)
+                if size > most:
+                    raise ProtocolError(
+                        f"The file is larger than {most >> 20} MB.",
+                        code="too_large",
+                        fix="Send a shorter one, or raise server.max_upload_mb.",
+                    )
+                await asyncio.to_thread(handle.write, data)
+    except BaseException:
+        os.unlink(path)  # noqa: PTH108 - the file is ours and local
+        raise
+    return path

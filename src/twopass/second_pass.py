@@ -1,0 +1,151 @@
+"""
+The second pass: utterances of all sessions to one utterance recognizer.
+
+Jobs wait in one queue, the earliest deadline first and speculation last; batches are as large as the recognizer
+profits from. A job whose process crashed is tried once more; a job that nobody wants any more is dropped, or, if it is
+being decoded already, its result is thrown away and its cost told as speculation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from twopass.errors import RecognizerCrashed, RecognizerError, RecognizerTimeout, RecognizerUnavailable
+from twopass.recognizers import Capabilities, Recognition, UtteranceAudio, UtteranceRecognizer
+from twopass.types import Hypothesis, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class SecondPassSettings:
+    """
+    Attributes:
+        deadline_ms: An utterance whose answer is not there so long after its end keeps the first pass's words.
+        hang_ms: A batch that takes longer is taken for hung: the model's process is restarted.
+        batch_wait_ms: How long a batch waits for company, for recognizers that profit from it.
+        context_ms: Audio decoded on the far side of a forced cut.
+        speculate: Begin on short silences.
+    """
+
+    deadline_ms: int = 10_000
+    hang_ms: int = 60_000
+    batch_wait_ms: int = 15
+    context_ms: int = 1_500
+    speculate: bool = True
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """
+    One utterance on its way. Await `answer`.
+
+    Attributes:
+        deadline: Loop time by which the answer is wanted; infinity for recordings.
+        speculative: Begun on a short silence; not wanted for sure.
+        used: Told what it cost, also when nobody waits any more.
+    """
+
+    audio: UtteranceAudio
+    deadline: float
+    speculative: bool
+    used: Callable[[Usage], None]
+    answer: asyncio.Future[Hypothesis] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    attempts: int = 0
+
+    @property
+    def urgency(self) -> tuple[bool, float]:
+        """Sort key: small goes first."""
+        return self.speculative, self.deadline
+
+    def confirm(self, deadline: float) -> None:
+        """The speculation was right: the answer is wanted by `deadline`."""
+        self.speculative, self.deadline = False, deadline
+
+    def drop(self) -> None:
+        """Nobody wants the answer any more."""
+        self.answer.cancel()
+
+
+class SecondPass:
+    """The queue in front of one recognizer. `submit` from anywhere in the loop, `run` in one task."""
+
+    def __init__(self, recognizer: UtteranceRecognizer, settings: SecondPassSettings) -> None:
+        self._recognizer = recognizer
+        self._set = settings
+        self._jobs: list[Job] = []
+        self._arrived = asyncio.Event()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._recognizer.capabilities
+
+    @property
+    def depth(self) -> int:
+        """Jobs waiting."""
+        return len(self._jobs)
+
+    def submit(
+        self,
+        audio: UtteranceAudio,
+        *,
+        used: Callable[[Usage], None],
+        deadline: float = math.inf,
+        speculative: bool = False,
+    ) -> Job:
+        """Queue an utterance."""
+        job = Job(audio, deadline, speculative, used)
+        self._jobs.append(job)
+        self._arrived.set()
+        return job
+
+    async def run(self) -> None:
+        """Serve for ever. Recognizers' failures go to the jobs, never out of here."""
+        while True:
+            await self._arrived.wait()
+            if self.capabilities.max_batch > 1:
+                await asyncio.sleep(self._set.batch_wait_ms / 1000)
+            batch = self._take()
+            if batch:
+                await self._decode(batch)
+
+    def _take(self) -> list[Job]:
+        """The most urgent jobs that are still wanted."""
+        wanted = sorted((job for job in self._jobs if not job.answer.done()), key=lambda job: job.urgency)
+        size = self.capabilities.max_batch
+        batch, self._jobs = wanted[:size], wanted[size:]
+        if not self._jobs:
+            self._arrived.clear()
+        return batch
+
+    async def _decode(self, batch: list[Job]) -> None:
+        try:
+            async with asyncio.timeout(self._set.hang_ms / 1000):
+                answers = await self._recognizer.recognize([job.audio for job in batch])
+        except TimeoutError:
+            provider = self.capabilities.provider
+            self._fail(batch, RecognizerTimeout("The second pass did not answer.", provider=provider))
+        except RecognizerError as error:
+            self._fail(batch, error)
+        else:
+            self._deliver(batch, answers)
+
+    def _deliver(self, batch: list[Job], answers: Sequence[Recognition]) -> None:
+        for job, answer in zip(batch, answers, strict=True):
+            for usage in answer.usage:
+                job.used(replace(usage, speculative=job.answer.cancelled()))
+            if not job.answer.done():
+                job.answer.set_result(answer.hypothesis)
+
+    def _fail(self, batch: list[Job], error: RecognizerError) -> None:
+        again = isinstance(error, RecognizerCrashed | RecognizerUnavailable)
+        for job in batch:
+            job.attempts += 1
+            if job.answer.done():
+                continue
+            if again and job.attempts < 2:
+                self._jobs.append(job)
+                self._arrived.set()
+            else:
+                job.answer.set_exception(error)

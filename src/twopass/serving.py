@@ -1,0 +1,78 @@
+"""Running the gateway: as the program's main job, or inside another command for as long as it needs one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+
+import uvicorn
+
+from twopass.config import Config
+from twopass.errors import ConfigError
+from twopass.gateway.app import create_app
+
+_MAX_FRAME_BYTES = 4 << 20
+
+
+class _Quiet(uvicorn.Server):
+    """A server that leaves signals to whoever started it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _settings(config: Config) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(config),
+        log_level="warning",
+        ws="websockets-sansio",
+        ws_max_size=_MAX_FRAME_BYTES,
+        timeout_graceful_shutdown=5,
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one. Raises ConfigError if the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        fix = "Choose another with --port, or 0 for any free one."
+        raise ConfigError(f"Cannot listen on {host}:{port}: {error.strerror}.", fix=fix) from None
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """Where people reach it."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
+    return f"http://{host}:{port}"
+
+
+async def serve(config: Config, listener: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    await uvicorn.Server(_settings(config)).serve(sockets=[listener])
+
+
+@contextlib.asynccontextmanager
+async def served(config: Config, listener: socket.socket | None = None) -> AsyncIterator[str]:
+    """Serve in this event loop; gives the URL. Whoever leaves the context stops the server."""
+    listener = listener or listen("127.0.0.1", 0)
+    server = _Quiet(_settings(config))
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        while not server.started:
+            await asyncio.sleep(0.02)
+            if running.done():
+                running.result()
+                raise ConfigError("The server did not start.")
+        yield url_of(listener)
+    finally:
+        server.should_exit = True
+        await running
