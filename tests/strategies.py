@@ -19,7 +19,7 @@ from twopass.reconciler import (
     SecondPassFailed,
     Settled,
 )
-from twopass.types import Evidence, Hypothesis, Utterance, Word, Words
+from twopass.types import Cut, Evidence, Hypothesis, Utterance, Word, Words
 
 CONTEXT_MS = 1_500
 VOCABULARY = "alpha bravo charlie delta echo foxtrot golf hotel india juliet kilo lima mike november".split()
@@ -95,14 +95,14 @@ def scripts(draw: st.DrawFn, *, failures: bool = True, endpointing: bool | None 
 
 def _utterances(chance: random.Random, count: int) -> tuple[Utterance, ...]:
     made: list[Utterance] = []
-    at, cut = chance.randrange(0, 2_000), False
+    at, cut = chance.randrange(0, 2_000), Cut.NONE
     for _ in range(count):
         length = chance.randrange(1_200, 6_000)
-        cut_right = chance.random() < 0.4
+        cut_right = chance.choice([Cut.NONE, Cut.NONE, Cut.NONE, Cut.PAUSE, Cut.SPEECH])
         made.append(Utterance(f"0-{at}", at, at + length, chance.randrange(700, length), cut, cut_right))
         at += length + (0 if cut_right else chance.randrange(300, 3_000))
         cut = cut_right
-    made[-1] = replace(made[-1], cut_right=False)
+    made[-1] = replace(made[-1], cut_right=Cut.NONE)
     return tuple(made)
 
 
@@ -125,7 +125,7 @@ def _voice(steps: list[Step], utterances: tuple[Utterance, ...]) -> list[int]:
     """The voice detector's facts, in their order; returns where the closings are."""
     closed: list[int] = []
     for utterance in utterances:
-        opened = replace(utterance, end=None, speech_ms=0, cut_right=False)
+        opened = replace(utterance, end=None, speech_ms=0, cut_right=Cut.NONE)
         steps.append(Step(Opened(opened), (len(steps) - 1,) if steps else ()))
         steps.append(Step(Closed(utterance), (len(steps) - 1,)))
         closed.append(len(steps) - 1)

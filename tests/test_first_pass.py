@@ -14,7 +14,7 @@ from twopass.first_words import FirstWords
 from twopass.recognizers import StreamOptions
 from twopass.reconciler import FOREVER, FirstPass, Settled
 from twopass.tape import Tape
-from twopass.types import Usage, Utterance
+from twopass.types import Cut, Usage, Utterance
 
 SETTINGS = FirstPassSettings(attempts=3, backoff_seconds=0.001, silence_seconds=0.05)
 WORDS = numbered(20)
@@ -88,7 +88,7 @@ async def run_utterances(
 
 
 TWO = [Utterance("a", 0, 2_480), Utterance("b", 2_490, 4_990)]
-CUT = [Utterance("a", 0, 2_480, cut_right=True), Utterance("b", 2_480, 4_990, cut_left=True)]
+CUT = [Utterance("a", 0, 2_480, cut_right=Cut.PAUSE), Utterance("b", 2_480, 4_990, cut_left=Cut.PAUSE)]
 
 
 async def test_one_stream_over_the_whole_tape_keeps_the_session_clock() -> None:

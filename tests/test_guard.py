@@ -16,6 +16,14 @@ def said(text: str) -> Words:
     return tuple(Word(token, 100 * i, 100 * i + 90) for i, token in enumerate(text.split()))
 
 
+def test_words_without_duration_were_never_said() -> None:
+    """Four words in a row at one instant: the decoder repeated itself and the alignment found no sound for it."""
+    spoken = said("we need the budget")
+    repeated = tuple(Word(text, 400, 400) for text in ("We", "spent", "it", "all"))
+    answer = Hypothesis(0, 3_000, spoken + repeated, final=True, evidence=Evidence(-0.3, 0.01, 1.1))
+    assert Verdict.REJECT is judge(answer, CLEAR).verdict
+
+
 @pytest.mark.parametrize(
     ("verdict", "text", "evidence", "utterance"),
     [

@@ -22,7 +22,7 @@ from twopass.reconciler import (
     SecondPassFailed,
     Settled,
 )
-from twopass.types import Evidence, Hypothesis, Pass, Revision, Status, Utterance, Word, Words
+from twopass.types import Cut, Evidence, Hypothesis, Pass, Revision, Status, Utterance, Word, Words
 
 seeds = st.integers(0, 2**32)
 
@@ -137,7 +137,10 @@ def test_interim_provisional_final() -> None:
 
 def test_a_word_across_a_forced_cut_is_shown_once_wherever_each_side_puts_it() -> None:
     """Both sides heard the word at the cut, each on its own side of it: it is shown by the left side only."""
-    left, right = Utterance("l", 0, 2_000, 2_000, cut_right=True), Utterance("r", 2_000, 4_000, 2_000, cut_left=True)
+    left, right = (
+        Utterance("l", 0, 2_000, 2_000, cut_right=Cut.PAUSE),
+        Utterance("r", 2_000, 4_000, 2_000, cut_left=Cut.PAUSE),
+    )
     heard_left = (Word("one", 1_500, 1_800), Word("two", 1_850, 2_100), Word("three", 2_200, 2_600))
     heard_right = (Word("one", 1_500, 1_800), Word("two", 1_980, 2_150), Word("three", 2_220, 2_600))
     finals = transcript(shown(_cut(left, heard_left, right, heard_right)))
@@ -146,7 +149,10 @@ def test_a_word_across_a_forced_cut_is_shown_once_wherever_each_side_puts_it() -
 
 def test_a_word_across_a_forced_cut_is_not_lost_when_each_side_gives_it_to_the_other() -> None:
     """The left side puts the word after the cut, the right side before it: it is shown all the same."""
-    left, right = Utterance("l", 0, 2_000, 2_000, cut_right=True), Utterance("r", 2_000, 4_000, 2_000, cut_left=True)
+    left, right = (
+        Utterance("l", 0, 2_000, 2_000, cut_right=Cut.PAUSE),
+        Utterance("r", 2_000, 4_000, 2_000, cut_left=Cut.PAUSE),
+    )
     heard_left = (Word("one", 1_500, 1_800), Word("two", 1_950, 2_150), Word("three", 2_200, 2_600))
     heard_right = (Word("one", 1_500, 1_800), Word("two", 1_800, 2_010), Word("three", 2_150, 2_600))
     finals = transcript(shown(_cut(left, heard_left, right, heard_right)))

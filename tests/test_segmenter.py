@@ -83,7 +83,7 @@ def test_both_sides_of_a_cut_touch_and_are_marked() -> None:
     events = run(speech(14_000) + silence(800))
     cuts = [(a, b) for a, b in pairwise(events) if isinstance(a, Ended) and a.cut]
     assert 2 == len(cuts)
-    assert all(b == Started(a.end, cut=True) for a, b in cuts)
+    assert all(b == Started(a.end, cut=a.cut) for a, b in cuts)
 
 
 def test_finish_in_the_middle_of_speech_ends_the_utterance() -> None:

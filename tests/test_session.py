@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-
 from tests import speech
+
 from twopass import config
 from twopass.alignment import folded
 from twopass.compare.accuracy import word_errors

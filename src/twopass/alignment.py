@@ -13,8 +13,11 @@ from difflib import SequenceMatcher
 
 from twopass.types import Word, Words
 
-SAME_PLACE_MS = 700
-"""Two hearings of one word lie closer than this. Whisper's word starts are up to 0.5 s early at window edges."""
+SAME_PLACE_MS = 400
+"""Two hearings of one word lie closer than this."""
+
+
+_LONGEST_HALF_MS = 100
 
 
 def folded(text: str) -> str:
@@ -73,7 +76,7 @@ def _walk(best: list[list[tuple[int, float]]], left: Words, right: Words) -> lis
 
 def _apart(a: Word, b: Word) -> float | None:
     """Milliseconds between two hearings if they can be of one word, else None."""
-    apart = abs(a.middle - b.middle)
+    apart = abs(_heart(a) - _heart(b))
     return apart if apart <= SAME_PLACE_MS and folded(a.text) == folded(b.text) else None
 
 
@@ -87,12 +90,20 @@ def first_unshown(shown: Words, beyond: Words, right: Words, cut: int) -> int:
         right: What the right side heard, beginning with its left context.
         cut: The place of the cut.
 
-    Words that both sides heard decide; only words that one side alone heard are judged by their midpoint.
+    Words that both sides heard decide; only words that one side alone heard are judged by their place.
     """
     pairs = matches(shown + beyond, right)
     last_shown = max((j for i, j in pairs if i < len(shown)), default=-1)
     first_beyond = min((j for i, j in pairs if i >= len(shown)), default=len(right))
     for j in range(last_shown + 1, first_beyond):
-        if right[j].middle >= cut:
+        if _heart(right[j]) >= cut:
             return j
     return first_beyond
+
+
+def _heart(word: Word) -> float:
+    """
+    Where a word surely is (ms). Ends are exact, but the first word of a decode often begins too early: its time is
+    taken from the silence, or the cut-off word, before it.
+    """
+    return word.end - min(word.end - word.start, 2 * _LONGEST_HALF_MS) / 2

@@ -6,8 +6,8 @@ What clients send becomes what the tape takes: 16 kHz, signed 16 bit little endi
 A source is one way to read an encoding:
 
 * raw PCM and G.711: NumPy, at once;
-* WebM and Ogg, live: our own demuxers (`audio_containers`) and FFmpeg's decoder, packet by packet. A packet is heard in
-  the same `feed` that completes it, and no thread is needed;
+* WebM, Ogg and WAV, live: our own demuxers (`audio_webm`, `audio_containers`) and FFmpeg's decoder, packet by packet. A
+  packet is heard in the same `feed` that completes it, and no thread is needed;
 * any other container: FFmpeg's demuxer. It pulls and blocks, so it runs in a thread of its own behind a bounded pipe.
 
 Resampling is soxr's HQ: its pass band and its noise (below -100 dB) are out of a recognizer's hearing, it costs
@@ -91,7 +91,7 @@ class _Source(Protocol):
 class AudioDecoder:
     """
     The decoder of one connection. Safe to call from an event loop, except `finish` for `Encoding.CONTAINER`: it waits
-    for the decoding of what was sent last.
+    for the decoding of what was sent last, so call it in a thread.
 
     An error is raised by the first call that has no audio to return, and by each call after it: what was decoded
     before the damage is returned first.
@@ -114,7 +114,7 @@ class AudioDecoder:
             Tape PCM, one item per output channel, perhaps empty. No items at all until a container has said how
             many channels it has.
         """
-        pieces = (data[at : at + _PIECE] for at in range(0, len(data), _PIECE))
+        pieces = (data[at : at + _PIECE] for at in range(0, len(data) or 1, _PIECE))
         return self._run(frames for piece in pieces for frames in self._source.feed(piece))
 
     def finish(self) -> tuple[bytes, ...]:

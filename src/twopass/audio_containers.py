@@ -19,8 +19,8 @@ from typing import Protocol, TypeAlias
 
 from twopass.errors import AudioError
 
-MAX_ELEMENT = 4 << 20
-"""Bytes of the largest element or packet that is kept in memory; larger ones are no audio."""
+_MAX_PACKET = 4 << 20
+"""Bytes of the largest packet that is kept in memory: a header with a picture in it. Larger ones are lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,7 @@ class OggDemuxer:
         self._partial: bytes | None = None  # a packet that goes on on the next page; None: its beginning is lost
         self._headers: list[bytes] = []
         self._headers_due = 0
+        self._foreign = ""  # how a stream begins that is not for us, for the message
 
     def feed(self, data: bytes) -> Iterator[Item]:
         """Yield the track and the packets that `data` completes."""
@@ -123,7 +124,7 @@ class OggDemuxer:
         if flags & _FIRST_PAGE:
             self._begin_stream(serial, page[_PAGE.size + segments :])
         elif self._serial is None:
-            raise no_track("no Opus or Vorbis header on the first pages")
+            raise no_track(self._foreign) if self._foreign else no_header(self.kind)
         if serial != self._serial:
             return
         if number != self._page or not flags & _CONTINUED:
@@ -135,6 +136,7 @@ class OggDemuxer:
     def _begin_stream(self, serial: int, head: bytes) -> None:
         """Choose this stream if it is audio, and none is chosen or the chosen one has begun (a chained recording)."""
         headers = 2 if head.startswith(b"OpusHead") else 3 if head.startswith(b"\1vorbis") else 0
+        self._foreign = repr(head[:8])
         if headers and not self._headers:
             self._serial, self._page, self._headers_due = serial, 0, headers
 
@@ -149,7 +151,7 @@ class OggDemuxer:
                 self._partial, start = b"", at
         if self._partial is not None:
             self._partial += page[start:at]
-            if len(self._partial) > MAX_ELEMENT:
+            if len(self._partial) > _MAX_PACKET:
                 self._partial = None
 
     def _read_packet(self, packet: bytes) -> Iterator[Item]:

@@ -32,7 +32,7 @@ MAX_BACKLOG = 32 << 20
 """Bytes that may wait for the decoder of a streamed container, and bytes of audio that may wait behind it."""
 _FILE_BUFFER, _LIVE_BUFFER = 1 << 18, 1 << 12
 _LIVE_PROBING = {"probesize": "2048", "analyzeduration": "0"}
-"""FFmpeg would look at 5 seconds before it hands out the first packet. Any file is recognized by less."""
+"""FFmpeg would look at 5 seconds before the first packet. (Recognizing the format has a limit of its own.)"""
 _DECODER_ERRORS = (av.FFmpegError, ValueError, RuntimeError, OSError, MemoryError)
 _SEND_VALID = "Send a file that a media player plays from start to end."
 _SEND_STREAMABLE = (
@@ -184,8 +184,11 @@ def decode_container(file: Readable, *, live: bool = False) -> Iterator[Frames]:
 def _packets(container: av.container.InputContainer, fix: str) -> Iterator[av.Packet[av.AudioStream]]:
     packets = container.demux(audio_stream(container))
     while True:
-        with _translated(fix):
-            packet = next(packets, None)
+        try:
+            with _translated(fix):
+                packet = next(packets, None)
+        except IndexError:  # PyAV's end of a damaged file in which more tracks came up on the way
+            packet = None
         if packet is None:
             return
         yield packet
@@ -335,7 +338,7 @@ class ContainerSource:
         if self._source is not None:
             yield from self._source.finish()
         elif self._head:
-            raise no_header("a file")
+            raise no_header("an audio file")
 
     def close(self) -> None:
         if self._source is not None:

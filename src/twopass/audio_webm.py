@@ -11,20 +11,23 @@ import struct
 from collections.abc import Iterator
 from itertools import accumulate, pairwise
 
-from twopass.audio_containers import MAX_ELEMENT, Item, Track, no_header, no_track
+from twopass.audio_containers import Item, Track, no_header, no_track
 
 _EBML, _CLUSTER, _TRACKS, _TRACK_ENTRY = 0x1A45DFA3, 0x1F43B675, 0x1654AE6B, 0xAE
 _SIMPLE_BLOCK, _BLOCK = 0xA3, 0xA1
-_SEGMENT, _BLOCK_GROUP = 0x18538067, 0xA0
+_SEGMENT, _BLOCK_GROUP, _VOID = 0x18538067, 0xA0, 0xEC
 _TRACK_NUMBER, _CODEC_ID, _CODEC_PRIVATE, _AUDIO = 0xD7, 0x86, 0x63A2, 0xE1
 _RATE, _CHANNELS, _ENCODINGS = 0xB5, 0x9F, 0x6D80
 _ENTERED = frozenset({_SEGMENT, _CLUSTER, _BLOCK_GROUP})
 """Elements whose children are read as if they stood alone. Ids are unique, so no one needs to know where these end."""
-_READ = frozenset({_EBML, _TRACKS, _SIMPLE_BLOCK, _BLOCK})
-_METADATA = frozenset({0x114D9B74, 0x1549A966, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367, 0xEC})
-"""SeekHead, Info, Cues, Attachments, Chapters, Tags, Void: stepped over at any size."""
-_MAX_UNKNOWN = 1 << 16
-"""A larger element with an unknown id is taken for damage."""
+_BLOCKS = frozenset({_SIMPLE_BLOCK, _BLOCK})
+_METADATA = frozenset({0x114D9B74, 0x1549A966, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367})
+"""SeekHead, Info, Cues, Attachments, Chapters, Tags: stepped over."""
+_LIMITS = {_EBML: 4 << 10, _TRACKS: 1 << 20, **dict.fromkeys(_METADATA | _BLOCKS, 64 << 20), _VOID: 64 << 10}
+"""Bytes of an element that are believed. What claims more is damage."""
+_OTHER_LIMIT = 4 << 10
+_AUDIO_LIMIT = 256 << 10
+"""Bytes of a block with audio: 60 ms of PCM are 23 KiB."""
 _WEBM_CODECS = {"A_OPUS": "opus", "A_VORBIS": "vorbis", "A_PCM/FLOAT/IEEE": "pcm_f32le"}
 
 
@@ -42,7 +45,8 @@ class WebmDemuxer:
         self._skip = 0
         self._begun = False
         self._lost = False
-        self._number: int | None = None
+        self._tracks: frozenset[int] = frozenset()
+        self._audio = 0  # its track number; 0: none yet
 
     def feed(self, data: bytes) -> Iterator[Item]:
         """Yield the track and the packets that `data` completes."""
@@ -55,7 +59,7 @@ class WebmDemuxer:
         try:
             return self._drop() if self._skip else self._find_cluster() if self._lost else self._element()
         except (_Damaged, IndexError):
-            if not self._begun:
+            if not self._audio:  # no clusters make sense without a header
                 raise no_header(self.kind) from None
             del self._buffer[:1]
             self._lost = True
@@ -83,9 +87,15 @@ class WebmDemuxer:
         if element in _ENTERED:
             del self._buffer[:head]
             return []
-        if size is None or (size > _MAX_UNKNOWN and element not in _READ | _METADATA):
+        if size is None or size > _LIMITS.get(element, _OTHER_LIMIT):
             raise _Damaged
-        if element not in _READ or size > MAX_ELEMENT:
+        if element in _BLOCKS and self._audio:
+            if len(self._buffer) < head + min(size, 8):
+                return None
+            wanted = self._is_audio(_vint(self._buffer, head)[0], size)
+        else:
+            wanted = element in (_EBML, _TRACKS)
+        if not wanted:
             self._skip = head + size
             return []
         if len(self._buffer) < head + size:
@@ -94,16 +104,20 @@ class WebmDemuxer:
         del self._buffer[: head + size]
         return items
 
+    def _is_audio(self, number: int, size: int) -> bool:
+        """Tell whether a block is wanted, before the whole of it is here."""
+        if number not in self._tracks or (number == self._audio and size > _AUDIO_LIMIT):
+            raise _Damaged
+        return number == self._audio
+
     def _read(self, element: int, body: bytes) -> list[Item]:
         if element == _EBML:
-            self._begun, self._number = True, None
+            self._begun, self._audio = True, 0
             return []
         if element == _TRACKS:
-            self._number, track = _audio_track(body)
+            self._audio, self._tracks, track = _audio_track(body)
             return [track]
-        number, length = _vint(body, 0)
-        if number != self._number:
-            return []
+        _, length = _vint(body, 0)
         return list(unlace(body[length + 2 :]))  # after the track number: 16 bits of time
 
 
@@ -142,26 +156,24 @@ def _children(body: bytes) -> Iterator[tuple[int, bytes]]:
         del rest[:end]
 
 
-def _audio_track(tracks: bytes) -> tuple[int, Track]:
-    """Choose the first audio track of a Tracks element: (its number, the track)."""
-    found = []
-    for entry in (dict(_children(body)) for element, body in _children(tracks) if element == _TRACK_ENTRY):
-        name = entry.get(_CODEC_ID, b"").rstrip(b"\0").decode("ascii", "replace")
-        found.append(name)
-        if name in _WEBM_CODECS and _ENCODINGS not in entry:  # an encoding: packets are encrypted or packed
+def _audio_track(content: bytes) -> tuple[int, frozenset[int], Track]:
+    """Choose the first audio track of a Tracks element: (its number, all tracks' numbers, the track)."""
+    entries = [dict(_children(body)) for element, body in _children(content) if element == _TRACK_ENTRY]
+    numbers = [int.from_bytes(entry.get(_TRACK_NUMBER, b""), "big") for entry in entries]
+    names = [entry.get(_CODEC_ID, b"").rstrip(b"\0").decode("ascii", "replace") for entry in entries]
+    for number, name, entry in zip(numbers, names, entries, strict=True):
+        if number and name in _WEBM_CODECS and _ENCODINGS not in entry:  # an encoding: packets are encrypted or packed
             audio = dict(_children(entry.get(_AUDIO, b"")))
             channels = int.from_bytes(audio.get(_CHANNELS, b"\1"), "big")
-            track = Track(_WEBM_CODECS[name], entry.get(_CODEC_PRIVATE, b""), _hertz(audio.get(_RATE)), channels)
-            return int.from_bytes(entry.get(_TRACK_NUMBER, b"\1"), "big"), track
-    raise no_track(", ".join(found))
+            track = Track(_WEBM_CODECS[name], entry.get(_CODEC_PRIVATE, b""), _hertz(audio.get(_RATE, b"")), channels)
+            return number, frozenset(numbers), track
+    raise no_track(", ".join(names))
 
 
-def _hertz(content: bytes | None) -> int:
-    """Read a SamplingFrequency (a float of 4 or 8 bytes). Without one: 8000, as the standard says."""
-    kind = {4: ">f", 8: ">d"}.get(len(content or b""))
-    if kind is None or content is None:
-        return 8000
-    (value,) = struct.unpack(kind, content)
+def _hertz(content: bytes) -> int:
+    """Read a SamplingFrequency (a float of 4 or 8 bytes). Without a sensible one: 8000, the standard's default."""
+    kind = {4: ">f", 8: ">d"}.get(len(content))
+    value = struct.unpack(kind, content)[0] if kind else 0.0
     return int(value) if 0 < value < 1e7 else 8000
 
 

@@ -14,12 +14,14 @@ The Python client: stream audio to a twopass server and iterate what it says.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Self
+from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from twopass.errors import TwopassError
 from twopass.gateway.messages import (
@@ -38,6 +40,7 @@ from twopass.gateway.messages import (
 from twopass.types import Pass, Revision, Status, Word
 
 _BUFFERED_BYTES = 1 << 20
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class ServerRefused(TwopassError):
@@ -62,7 +65,9 @@ class Client:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/").replace("http", "ws", 1) + "/v1/stream"
+        self._url = re.sub(r"^http", "ws", url.rstrip("/")) + "/v1/stream"
+        # What listens on this machine is reached directly, whatever proxy the environment names.
+        self._proxy = None if urlsplit(self._url).hostname in _LOOPBACK else True
 
     async def __aenter__(self) -> Self:
         return self
@@ -95,7 +100,10 @@ class Client:
             realtime=realtime,
         )
         try:
-            socket = await connect(self._url, max_size=None, write_limit=_BUFFERED_BYTES)
+            socket = await connect(self._url, max_size=None, write_limit=_BUFFERED_BYTES, proxy=self._proxy)
+        except InvalidURI as error:
+            fix = "Write it as ws://host:port or http://host:port."
+            raise ConnectionLost(f"{self._url} is no address of a server.", fix=fix) from error
         except (OSError, InvalidHandshake, TimeoutError) as error:
             raise ConnectionLost(f"{self._url} cannot be reached: {error}.", fix="Is the server running?") from error
         async with socket:
@@ -119,6 +127,7 @@ class ClientSession:
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
         self._feeder: asyncio.Task[None] | None = None
+        self._failure: Exception | None = None  # of the iterator that is fed
         self.summary: Ended | None = None
 
     async def begin(self, start: Start) -> None:
@@ -144,24 +153,18 @@ class ClientSession:
         await self._say(End())
 
     def feed(self, audio: AsyncIterator[bytes]) -> None:
-        """Send everything from an iterator, then `end`, beside the reading."""
-
-        async def run() -> None:
-            async for chunk in audio:
-                await self.send(chunk)
-            await self.end()
-
-        self._feeder = asyncio.create_task(run())
+        """Send everything from an iterator, then `end`, beside the reading. If it raises, so does the reading."""
+        self._feeder = asyncio.create_task(self._feed(audio))
 
     async def __aiter__(self) -> AsyncIterator[AnyServerMessage]:
         """
         Every message until `end`. Errors that are not fatal are messages too.
 
-        Raises ServerRefused after a fatal error once everything accepted is final, ConnectionLost if the socket breaks.
+        Raises ServerRefused after a fatal error once everything accepted is final, ConnectionLost if the socket breaks,
+        and what the iterator raises that is fed.
         """
         fatal: ErrorMessage | None = None
         while self.summary is None:
-            self._raise_feeders_error()
             message = await self._hear()
             if isinstance(message, ErrorMessage) and message.fatal:
                 fatal = message
@@ -191,21 +194,25 @@ class ClientSession:
         except ConnectionClosed as error:
             raise self._lost(error) from error
 
+    async def _feed(self, audio: AsyncIterator[bytes]) -> None:
+        try:
+            async for chunk in audio:
+                await self.send(chunk)
+            await self.end()
+        except ConnectionLost:
+            pass  # told by the reading side, which may still have messages to hear
+        except Exception as error:
+            self._failure = error
+            await self._socket.close()  # wakes the reading side
+
     async def _hear(self) -> AnyServerMessage:
         try:
             message = parse_server(await self._socket.recv())
         except ConnectionClosed as error:
-            raise self._lost(error) from error
+            raise self._failure or self._lost(error) from error
         if isinstance(message, ErrorMessage) and message.fatal and not hasattr(self, "started"):
             raise _refusal(message)
         return message
-
-    def _raise_feeders_error(self) -> None:
-        if self._feeder is not None and self._feeder.done() and not self._feeder.cancelled():
-            error = self._feeder.exception()
-            # A socket that breaks is told by the reading side, which may still have messages to hear.
-            if error is not None and not isinstance(error, ConnectionLost):
-                raise error
 
     def _lost(self, error: ConnectionClosed) -> ConnectionLost:
         why = error.rcvd.reason or f"code {error.rcvd.code}" if error.rcvd else "no close frame"

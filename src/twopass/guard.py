@@ -43,6 +43,8 @@ class GuardSettings:
         average_logprob: Below this the words are improbable.
         no_speech: Above this the model itself believes that nothing was said.
         loop_repeats: This many equal phrases in a row are a loop.
+        collapsed_words: This many words in a row without duration were never said: the decoder repeated itself, and
+            the alignment found no sound for them.
         faint_speech_ms: With less speech than this the voice detector heard next to nothing.
         clear_speech_ms: With more speech than this an empty answer is suspicious.
     """
@@ -51,6 +53,7 @@ class GuardSettings:
     average_logprob: float = -1.0
     no_speech: float = 0.6
     loop_repeats: int = 4
+    collapsed_words: int = 4
     faint_speech_ms: int = 160
     clear_speech_ms: int = 600
 
@@ -65,6 +68,8 @@ def judge(hypothesis: Hypothesis, utterance: Utterance, settings: GuardSettings 
         return Judgement(Verdict.ACCEPT)
     if _repeats_itself(hypothesis, evidence, settings):
         return Judgement(Verdict.REJECT, "rejected: repetition loop")
+    if _collapsed(hypothesis, settings.collapsed_words):
+        return Judgement(Verdict.REJECT, "rejected: several words at one instant")
     improbable = evidence.average_logprob is not None and evidence.average_logprob < settings.average_logprob
     if improbable and doubts_itself:
         return Judgement(Verdict.REJECT, "rejected: improbable words in probable silence")
@@ -78,6 +83,15 @@ def _repeats_itself(hypothesis: Hypothesis, evidence: Evidence, settings: GuardS
         return True
     tokens = [folded(word.text) for word in hypothesis.words]
     return any(_loops(tokens, size, settings.loop_repeats) for size in range(1, 6))
+
+
+def _collapsed(hypothesis: Hypothesis, most: int) -> bool:
+    run = 0
+    for word in hypothesis.words:
+        run = run + 1 if word.end <= word.start else 0
+        if run >= most:
+            return True
+    return False
 
 
 def _loops(tokens: list[str], size: int, repeats: int) -> bool:

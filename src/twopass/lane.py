@@ -36,7 +36,7 @@ from twopass.segmenter import (
     Started,
 )
 from twopass.tape import Cursor, Tape
-from twopass.types import Pass, Revision, Status, Usage, Utterance, samples
+from twopass.types import Cut, Pass, Revision, Status, Usage, Utterance, samples
 from twopass.vad import Listening, VoiceDetector
 
 log = structlog.get_logger()
@@ -186,7 +186,7 @@ class Lane:
                 case Ended(start, end, speech_ms, cut):
                     self._ended(start, end, speech_ms, cut)
 
-    def _started(self, start: int, cut: bool) -> None:
+    def _started(self, start: int, cut: Cut) -> None:
         utterance = Utterance(f"{self._channel}-{start}", start, cut_left=cut, channel=self._channel)
         self._open = utterance
         self._unfinished += 1
@@ -195,7 +195,7 @@ class Lane:
         if not cut:
             self._session.tell(SpeechChanged("started", start, self._channel))
 
-    def _ended(self, start: int, end: int, speech_ms: int, cut: bool) -> None:
+    def _ended(self, start: int, end: int, speech_ms: int, cut: Cut) -> None:
         utterance = replace(self._open, start=start, end=end, speech_ms=speech_ms, cut_right=cut)
         self.fact(Closed(utterance))
         self._first.closed(utterance)
@@ -241,6 +241,11 @@ class Lane:
     def rewriting(self) -> SecondPassSettings:
         """How the second pass is run."""
         return self._parts.second_settings
+
+    @property
+    def guard(self) -> GuardSettings:
+        """Which answers are believed."""
+        return self._parts.guard
 
     @property
     def realtime(self) -> bool:

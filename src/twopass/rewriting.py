@@ -9,9 +9,10 @@ import math
 from typing import Protocol
 
 from twopass.errors import RecognizerError, RecognizerTimeout
+from twopass.guard import GuardSettings, Verdict, judge
 from twopass.reconciler import SecondPass, SecondPassFailed
 from twopass.second_pass import Job, SecondPassSettings
-from twopass.types import Hypothesis, Pass, Utterance
+from twopass.types import Cut, Hypothesis, Pass, Utterance
 
 
 class Host(Protocol):
@@ -19,6 +20,9 @@ class Host(Protocol):
 
     @property
     def rewriting(self) -> SecondPassSettings: ...
+
+    @property
+    def guard(self) -> GuardSettings: ...
 
     @property
     def realtime(self) -> bool: ...
@@ -53,9 +57,8 @@ class Rewriter:
     def ended(self, utterance: Utterance) -> None:
         """It ended: take the guess if it was right, else submit."""
         assert utterance.end is not None
-        context = self._lane.rewriting.context_ms
-        low = utterance.start - (context if utterance.cut_left else 0)
-        high = utterance.end + (context if utterance.cut_right else 0)
+        low = utterance.start - self._context(utterance.cut_left)
+        high = utterance.end + self._context(utterance.cut_right)
         guess, self._guess = self._guess, None
         if guess is not None and guess[:2] == (low, high):
             job = guess[2]
@@ -64,26 +67,40 @@ class Rewriter:
             if guess is not None:
                 guess[2].drop()
             job = self._lane.submit((low, high), deadline=self._deadline())
-        task = asyncio.create_task(self._await(utterance, max(0, low), job))
+        task = asyncio.create_task(self._answer(utterance, max(0, low), job))
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
+
+    def _context(self, cut: Cut) -> int:
+        """How much (ms) is decoded on the far side of a border."""
+        settings = self._lane.rewriting
+        return {Cut.NONE: 0, Cut.PAUSE: settings.pause_context_ms, Cut.SPEECH: settings.context_ms}[cut]
 
     async def finish(self) -> None:
         """Wait for all answers."""
         while self._waiting:
             await asyncio.wait(self._waiting)
 
-    async def _await(self, utterance: Utterance, origin: int, job: Job) -> None:
+    async def _answer(self, utterance: Utterance, origin: int, job: Job) -> None:
+        """Wait for the answer. One that is rejected is asked for again without context, which may have misled."""
         try:
-            async with asyncio.timeout_at(None if math.isinf(job.deadline) else job.deadline):
-                hypothesis: Hypothesis = await job.answer
+            hypothesis = (await self._in_time(job)).shifted(origin)
+            plain = (utterance.start, utterance.end or utterance.start)
+            if origin < utterance.start and judge(hypothesis, utterance, self._lane.guard).verdict is Verdict.REJECT:
+                job = self._lane.submit(plain, deadline=job.deadline)
+                hypothesis = (await self._in_time(job)).shifted(utterance.start)
         except TimeoutError:
             error = RecognizerTimeout("The second pass was too slow.", provider="")
             self._failed(utterance, error, "timeout")
         except RecognizerError as error:
             self._failed(utterance, error, f"failed: {error.code}")
         else:
-            self._lane.fact(SecondPass(utterance, hypothesis.shifted(origin)))
+            self._lane.fact(SecondPass(utterance, hypothesis))
+
+    async def _in_time(self, job: Job) -> Hypothesis:
+        """The answer of a job, or TimeoutError."""
+        async with asyncio.timeout_at(None if math.isinf(job.deadline) else job.deadline):
+            return await job.answer
 
     def _failed(self, utterance: Utterance, error: RecognizerError, reason: str) -> None:
         self._lane.failed(Pass.SECOND, error)

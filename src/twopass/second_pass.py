@@ -25,7 +25,8 @@ class SecondPassSettings:
         deadline_ms: An utterance whose answer is not there so long after its end keeps the first pass's words.
         hang_ms: A batch that takes longer is taken for hung: the model's process is restarted.
         batch_wait_ms: How long a batch waits for company, for recognizers that profit from it.
-        context_ms: Audio decoded on the far side of a forced cut.
+        context_ms: Audio decoded on the far side of a cut that was forced in running speech.
+        pause_context_ms: The same for a cut in a pause between words. Whisper does best with whole sentences.
         speculate: Begin on short silences.
     """
 
@@ -33,6 +34,7 @@ class SecondPassSettings:
     hang_ms: int = 60_000
     batch_wait_ms: int = 15
     context_ms: int = 1_500
+    pause_context_ms: int = 250
     speculate: bool = True
 
 

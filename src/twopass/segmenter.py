@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypeAlias
 
-from twopass.types import SAMPLE_RATE
+from twopass.types import SAMPLE_RATE, Cut
 
 FRAME_SAMPLES = 512
 FRAME_MS = FRAME_SAMPLES * 1000 // SAMPLE_RATE
@@ -43,6 +43,7 @@ class SegmenterSettings:
         cut_search: The last part of a too long utterance in which the quietest place is looked for.
         cut_margin: ... but not in its last so many, so that the second pass has context on the right at once.
         min_cut: A forced cut leaves at least this much on its left.
+        pause_loudness: 96 ms that are softer than this share of the speech around are a pause between words.
     """
 
     threshold: float = 0.5
@@ -56,14 +57,15 @@ class SegmenterSettings:
     cut_search: int = 6_000
     cut_margin: int = 1_500
     min_cut: int = 2_000
+    pause_loudness: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """An utterance began at `start`. `cut`: right at a forced cut."""
+    """An utterance began at `start`, perhaps right at a forced cut."""
 
     start: int
-    cut: bool = False
+    cut: Cut = Cut.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +85,12 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """An utterance is complete. `cut`: the end was forced in running speech."""
+    """An utterance is complete, perhaps because a cut was forced."""
 
     start: int
     end: int
     speech_ms: int
-    cut: bool = False
+    cut: Cut = Cut.NONE
 
 
 SegmentEvent: TypeAlias = Started | Paused | Resumed | Ended
@@ -185,16 +187,16 @@ class Segmenter:
     def _cut_if_too_long(self) -> list[SegmentEvent]:
         if self._state not in (_State.SPEECH, _State.PAUSED) or self._now - self._start < self._set.max_utterance:
             return []
-        cut, spoken_after = self._quietest_place()
-        ended = Ended(self._start, cut, max(0, self._speech_ms - spoken_after), cut=True)
+        cut, kind, spoken_after = self._quietest_place()
+        ended = Ended(self._start, cut, max(0, self._speech_ms - spoken_after), kind)
         self._start, self._floor, self._speech_ms = cut, cut, spoken_after
         # A pause that led to the cut is over: what follows is an utterance of its own with a pause of its own.
         self._state, self._run = _State.SPEECH, 0
-        return [ended, Started(cut, cut=True)]
+        return [ended, Started(cut, kind)]
 
-    def _quietest_place(self) -> tuple[int, int]:
+    def _quietest_place(self) -> tuple[int, Cut, int]:
         """
-        Where to cut (ms), and how much speech comes after it.
+        Where to cut (ms), whether that is a pause, and how much speech comes after it.
 
         The middle of the three frames (96 ms) with the least loudness in the search window; later ones win ties.
         """
@@ -203,4 +205,6 @@ class Segmenter:
         last = max(first + 1, count - max(1, self._set.cut_margin // FRAME_MS))
         best = min(range(first, last), key=lambda i: (sum(loudness[i - 1 : i + 2]), -i))
         cut = self._now - (count - best) * FRAME_MS + FRAME_MS // 2
-        return cut, sum(list(self._spoken)[best:]) * FRAME_MS
+        loud = sorted(loudness)[count * 3 // 4]
+        pause = max(loudness[best - 1 : best + 2]) < loud * self._set.pause_loudness
+        return cut, Cut.PAUSE if pause else Cut.SPEECH, sum(list(self._spoken)[best:]) * FRAME_MS

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import TypeAlias
 
 SAMPLE_RATE = 16_000
@@ -122,6 +122,17 @@ class Hypothesis:
         return replace(self, start=self.start + by, end=self.end + by, words=words)
 
 
+class Cut(IntEnum):
+    """How a border of an utterance came about."""
+
+    NONE = 0
+    """By silence: nothing lies across it."""
+    PAUSE = 1
+    """Forced, in a short pause between words."""
+    SPEECH = 2
+    """Forced, in running speech: a word may lie across it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Utterance:
     """
@@ -130,15 +141,15 @@ class Utterance:
     Attributes:
         end: None while the speaker goes on.
         speech_ms: How much of it the voice detector called speech.
-        cut_left, cut_right: The border was forced in running speech: a word may lie across it.
+        cut_left, cut_right: Whether a border was forced, because the speaker went on for too long.
     """
 
     id: str
     start: int
     end: int | None = None
     speech_ms: int = 0
-    cut_left: bool = False
-    cut_right: bool = False
+    cut_left: Cut = Cut.NONE
+    cut_right: Cut = Cut.NONE
     channel: int = 0
 
 

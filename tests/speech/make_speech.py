@@ -23,7 +23,7 @@ from .spoken import RATE, Audio, Spoken, longest_silence_s
 
 SEED = 7
 ROOT = Path(__file__).parents[2]
-FLOOR_DB, SAMPLE_FLOOR_DB = -70.0, -62.0  # noise under the test recordings and under the demo sample
+FLOOR_DB, SAMPLE_FLOOR_DB = -78.0, -62.0  # noise under the test recordings and under the demo sample
 
 MEETING_VOICES = ["flite:slt", "flite:rms", "espeak:en-us+f3", "festival:ked"]
 FLOWING_VOICES = ["flite:rms", "espeak:en-us", "espeak:en-us+f3"]
@@ -160,7 +160,7 @@ def only_noise(_: random.Random, noise: np.random.Generator) -> Recording:
     return Recording("noise_10s", "noise", white_noise(10 * RATE, 1, -40.0, noise), [])
 
 
-def only_silence(_: random.Random, noise: np.random.Generator) -> Recording:
+def only_silence(_: random.Random, __: np.random.Generator) -> Recording:
     return Recording("silence_5s", "silence", np.zeros((1, 5 * RATE), np.float32), [])
 
 
@@ -197,7 +197,7 @@ def write_flac(path: Path, audio: Audio) -> None:
     layout = "mono" if len(audio) == 1 else "stereo"
     with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("flac", rate=RATE, layout=layout, format="s16")
-        stream.codec_context.options = {"compression_level": "12", "flags": "+bitexact"}
+        stream.codec_context.options = {"compression_level": "12", "lpc_type": "cholesky", "flags": "+bitexact"}
         frame = av.AudioFrame.from_ndarray(to_s16(audio), format="s16", layout=layout)
         frame.sample_rate = RATE
         for packet in [*stream.encode(frame), *stream.encode(None)]:
@@ -211,6 +211,7 @@ def write_wav(path: Path, audio: Audio) -> None:
 
 
 def write_tests(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     with (folder / "manifest.jsonl").open("w") as manifest:
         for recording in recordings():
             write_flac(folder / f"{recording.name}.flac", recording.audio)
@@ -219,6 +220,7 @@ def write_tests(folder: Path) -> None:
 
 
 def write_sample(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     sample = seeded(dialogue)
     write_wav(folder / "sample.wav", sample.audio)
     entry = sample.entry()

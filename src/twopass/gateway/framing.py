@@ -62,5 +62,5 @@ class IndexedFraming:
         return Placed(fresh, index + len(data) // self._frame, hole)
 
     def count(self, placed: Placed) -> None:
-        """Take a frame as received. One that was refused is not: it may come again, and what follows is no duplicate."""
+        """Take a frame as received. One that was refused is not: what comes at its place later is no duplicate."""
         self._next = max(self._next, placed.end)

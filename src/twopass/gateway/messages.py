@@ -17,9 +17,15 @@ from twopass.errors import ProtocolError
 
 
 class Message(BaseModel):
-    """What all messages share: frozen, and no fields that nobody knows."""
+    """What all messages share: frozen, and no fields that nobody knows. What the server says has all its fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
+
+
+class ClientRequest(Message):
+    """What a client says. Its `type` is never left out, although it has a default for those who make one in Python."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["type"]})
 
 
 class Framing(StrEnum):
@@ -44,7 +50,7 @@ class ClientAudio(Message):
     framing: Framing = Framing.RAW
 
 
-class Start(Message):
+class Start(ClientRequest):
     """
     The first message of a socket: what will be sent, and what is wanted.
 
@@ -75,13 +81,13 @@ class Start(Message):
         )
 
 
-class Finalize(Message):
+class Finalize(ClientRequest):
     """End the running utterance now, without waiting for silence."""
 
     type: Literal["finalize"] = "finalize"
 
 
-class End(Message):
+class End(ClientRequest):
     """No more audio. The server finishes every utterance, sends `end` and closes."""
 
     type: Literal["end"] = "end"
@@ -185,7 +191,7 @@ class ProviderChange(ServerMessage):
     reason: str
     channel: int = 0
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
 
 class CostLine(Message):
@@ -199,7 +205,7 @@ class CostLine(Message):
     amount: str | None
     currency: str | None
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
 
 class Cost(ServerMessage):
@@ -242,6 +248,8 @@ class Ended(ServerMessage):
 
 AnyServerMessage: TypeAlias = SessionStarted | Segment | Speech | Ack | ProviderChange | Cost | ErrorMessage | Ended
 
+_MOST_SAID = 300
+
 _client: TypeAdapter[Start | Finalize | End] = TypeAdapter(ClientMessage)
 _server: TypeAdapter[AnyServerMessage] = TypeAdapter(Annotated[AnyServerMessage, Field(discriminator="type")])
 
@@ -253,7 +261,8 @@ def parse_client(text: str) -> Start | Finalize | End:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "message"
-        raise ProtocolError(f"{where}: {first['msg']}.", fix="See /v1/stream/schema.json.") from None
+        # Cut: some of pydantic's sentences repeat what the client sent.
+        raise ProtocolError(f"{where}: {first['msg'][:_MOST_SAID]}.", fix="See /v1/stream/schema.json.") from None
 
 
 def parse_server(text: str | bytes) -> AnyServerMessage:
@@ -263,4 +272,4 @@ def parse_server(text: str | bytes) -> AnyServerMessage:
 
 def schema() -> dict[str, object]:
     """JSON Schema of both directions."""
-    return {"client": _client.json_schema(by_alias=True), "server": _server.json_schema(by_alias=True)}
+    return {"client": _client.json_schema(), "server": _server.json_schema(mode="serialization")}

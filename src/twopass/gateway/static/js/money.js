@@ -24,6 +24,15 @@ export function passCost(lines) {
   return [...known, ...unknown].join(" + ");
 }
 
+const LEAST_MS = 10_000; // of sound, before an hour can be foretold from it
+
+/** What an hour of sound like this costs, in words; empty where a part has no price or there is too little sound. */
+export function hourly({ totals, lines, unpriced = [], audio_ms: ms }) {
+  if (ms < LEAST_MS || unpriced.length || lines.some((line) => line.amount === null)) return "";
+  const rates = Object.entries(totals).map(([currency, sum]) => amount((Number(sum) * 3_600_000) / ms, currency));
+  return rates.length ? `at this rate ${rates.join(" + ")} for an hour of sound` : "";
+}
+
 /** The whole cost of a session in words. */
 export function total({ totals, lines, unpriced = [] }) {
   const known = Object.entries(totals).map(([currency, sum]) => amount(sum, currency));

@@ -2,7 +2,7 @@
 
 import { clock } from "./formats.js";
 import { byId, element, prose } from "./dom.js";
-import { passCost, total } from "./money.js";
+import { hourly, passCost, total } from "./money.js";
 
 const PASSES = [["first", "First pass"], ["second", "Second pass"]];
 
@@ -56,7 +56,7 @@ export function showCost(cost) {
     const used = mine.map(({ provider, seconds, clock: measured }) => `${provider}, ${seconds.toFixed(1)} s ${measured.replaceAll("_", " ")}`);
     return costRow(title, cost ? passCost(mine) : "–", used.join("; "));
   });
-  byId("cost").replaceChildren(...rows, costRow("Together", cost ? total(cost) : "–", ""));
+  byId("cost").replaceChildren(...rows, costRow("Together", cost ? total(cost) : "–", cost ? hourly(cost) : ""));
   const unpriced = cost?.unpriced ?? [];
   byId("unpriced").hidden = !unpriced.length;
   byId("unpriced").textContent = unpriced.length ? `No price known, and not counted: ${unpriced.join(", ")}.` : "";

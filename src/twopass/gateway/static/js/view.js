@@ -16,9 +16,10 @@ export class TranscriptView {
   #rows = new Map(); // id -> { node, segment }
   #follows = true;
   #sticking = false;
+  #top = 0;
 
   constructor() {
-    this.#pane.addEventListener("scroll", () => this.#follow(this.#distance() < NEAR_THE_END), { passive: true });
+    this.#pane.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     this.#latest.addEventListener("click", () => this.jump());
     // Turning a phone or opening a panel changes the height without a scroll.
     new ResizeObserver(() => this.#stick()).observe(this.#pane);
@@ -78,6 +79,14 @@ export class TranscriptView {
 
   #distance() {
     return this.#pane.scrollHeight - this.#pane.clientHeight - this.#pane.scrollTop;
+  }
+
+  /** Only going up lets go of the end: going down may be our own, and more words may have come since. */
+  #scrolled() {
+    const { scrollTop } = this.#pane;
+    if (this.#distance() < NEAR_THE_END) this.#follow(true);
+    else if (scrollTop < this.#top) this.#follow(false);
+    this.#top = scrollTop;
   }
 
   #follow(follows) {
