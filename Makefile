@@ -40,7 +40,7 @@ format: $(READY) ## Format the code and fix what can be fixed
 	$(BIN)/ruff check --fix
 
 bench: $(READY) ## Measure latency, accuracy, stability and load: one table, one JSON in bench/
-	$(BIN)/python -m twopass.compare.bench
+	$(BIN)/python -m tests.bench
 
 lock: ## Write requirements.lock anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev pyproject.toml \

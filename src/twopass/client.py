@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -67,7 +67,7 @@ class Client:
     def __init__(self, url: str) -> None:
         self._url = re.sub(r"^http", "ws", url.rstrip("/")) + "/v1/stream"
         # What listens on this machine is reached directly, whatever proxy the environment names.
-        self._proxy = None if urlsplit(self._url).hostname in _LOOPBACK else True
+        self._proxy: Literal[True] | None = None if urlsplit(self._url).hostname in _LOOPBACK else True
 
     async def __aenter__(self) -> Self:
         return self
@@ -100,7 +100,10 @@ class Client:
             realtime=realtime,
         )
         try:
-            socket = await connect(self._url, max_size=None, write_limit=_BUFFERED_BYTES, proxy=self._proxy)
+            # Sound hardly compresses, and what does (silence) would fill no buffer: nobody would wait for the server.
+            socket = await connect(
+                self._url, compression=None, max_size=None, write_limit=_BUFFERED_BYTES, proxy=self._proxy
+            )
         except InvalidURI as error:
             fix = "Write it as ws://host:port or http://host:port."
             raise ConnectionLost(f"{self._url} is no address of a server.", fix=fix) from error
@@ -160,12 +163,17 @@ class ClientSession:
         """
         Every message until `end`. Errors that are not fatal are messages too.
 
-        Raises ServerRefused after a fatal error once everything accepted is final, ConnectionLost if the socket breaks,
-        and what the iterator raises that is fed.
+        Raises ServerRefused after a fatal error once nothing more can come, ConnectionLost if the socket breaks, and
+        whatever the iterator raises that is fed.
         """
         fatal: ErrorMessage | None = None
         while self.summary is None:
-            message = await self._hear()
+            try:
+                message = await self._hear()
+            except ConnectionLost:
+                if fatal is None:
+                    raise
+                break
             if isinstance(message, ErrorMessage) and message.fatal:
                 fatal = message
                 continue
@@ -198,12 +206,16 @@ class ClientSession:
         try:
             async for chunk in audio:
                 await self.send(chunk)
+                await asyncio.sleep(0)  # an iterator that never waits must not keep the reader from reading
             await self.end()
         except ConnectionLost:
             pass  # told by the reading side, which may still have messages to hear
         except Exception as error:
             self._failure = error
             await self._socket.close()  # wakes the reading side
+        finally:
+            if isinstance(audio, AsyncGenerator):
+                await audio.aclose()
 
     async def _hear(self) -> AnyServerMessage:
         try:

@@ -7,14 +7,25 @@ providers read them from the environment.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from twopass.cost.rates import Money
 from twopass.errors import ConfigError
@@ -22,6 +33,9 @@ from twopass.first_pass import FirstPassSettings
 from twopass.guard import GuardSettings
 from twopass.second_pass import SecondPassSettings
 from twopass.segmenter import SegmenterSettings
+
+_EXAMPLE = "configs/local.yaml shows every setting."
+_S = TypeVar("_S", SegmenterSettings, FirstPassSettings, SecondPassSettings, GuardSettings)
 
 
 class _Part(BaseModel):
@@ -46,6 +60,13 @@ class PassConfig(_Part):
         return MappingProxyType(self.model_extra or {})
 
 
+def _no_negative(settings: _S) -> _S:
+    for name in (field.name for field in fields(settings)):
+        if getattr(settings, name) < 0:
+            raise ValueError(f"{name} must not be negative")
+    return settings
+
+
 class Profile(_Part):
     """One way to recognize: a first and a second pass, and how to cut."""
 
@@ -53,10 +74,10 @@ class Profile(_Part):
     language: str | None = None
     first_pass: PassConfig
     second_pass: PassConfig
-    segmenter: SegmenterSettings = SegmenterSettings()
-    first_pass_run: FirstPassSettings = FirstPassSettings()
-    second_pass_run: SecondPassSettings = SecondPassSettings()
-    guard: GuardSettings = GuardSettings()
+    segmenter: Annotated[SegmenterSettings, AfterValidator(_no_negative)] = SegmenterSettings()
+    first_pass_run: Annotated[FirstPassSettings, AfterValidator(_no_negative)] = FirstPassSettings()
+    second_pass_run: Annotated[SecondPassSettings, AfterValidator(_no_negative)] = SecondPassSettings()
+    guard: Annotated[GuardSettings, AfterValidator(_no_negative)] = GuardSettings()
 
 
 class ServerConfig(_Part):
@@ -76,12 +97,10 @@ class ServerConfig(_Part):
 
 def _money(value: Any) -> Any:
     """ "0.04 USD" as money."""
-    if not isinstance(value, str):
-        return value
-    amount, _, currency = value.partition(" ")
-    if len(currency) != 3 or not currency.isupper():
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ([A-Z]{3})", str(value))
+    if found is None:
         raise ValueError("write an amount and a currency, such as 0.04 USD")
-    return Money(Decimal(amount), currency)
+    return Money(Decimal(found[1]), found[2])
 
 
 Price = Annotated[Money, BeforeValidator(_money)]
@@ -98,34 +117,40 @@ class Config(_Part):
     """
 
     server: ServerConfig = ServerConfig()
+    profiles: Annotated[Mapping[str, Profile], Field(min_length=1)]
     default: str
-    profiles: Mapping[str, Profile]
-    prices: Mapping[str, Price] = MappingProxyType({})
+    prices: Mapping[str, Price] = Field(default_factory=dict)
     download: bool = True
 
-    @model_validator(mode="after")
-    def _default_exists(self) -> Config:
-        if self.default not in self.profiles:
-            raise ValueError(f"default: there is no profile {self.default!r}; there are {', '.join(self.profiles)}")
-        return self
+    @field_validator("default")
+    @classmethod
+    def _default_exists(cls, default: str, info: ValidationInfo) -> str:
+        profiles = info.data.get("profiles")
+        if profiles is not None and default not in profiles:
+            raise ValueError(f"there is no profile {default!r}; there are: {', '.join(profiles)}")
+        return default
 
 
 def parse(text: str, *, name: str = "configuration") -> Config:
     """Read a configuration. Raises ConfigError that names the place and what is wrong with it."""
     try:
-        return Config.model_validate(yaml.safe_load(text) or {})
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{name} is not YAML: {error}.") from None
+        document = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none is a ValueError
+        raise ConfigError(f"{name} is not YAML: {error}.", fix=_EXAMPLE) from None
+    try:
+        return Config.model_validate({} if document is None else document)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "top level"
-        raise ConfigError(f"{name}: {where}: {first['msg']}.", fix="configs/local.yaml shows every setting.") from None
+        what = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{name}: {where}: {what}.", fix=_EXAMPLE) from None
 
 
 def load(path: Path) -> Config:
     """Read a configuration file. Raises ConfigError."""
     try:
         text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.", fix="Name a file with --config.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ConfigError(f"{path} cannot be read: {why}.", fix="Name a file with --config.") from None
     return parse(text, name=str(path))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from twopass.types import Hypothesis, Word, Words
 
@@ -56,12 +56,11 @@ class FirstWords:
 
     def said(self, low: float, high: float) -> Said:
         """All words whose midpoint lies in [low, high), in order of time."""
-        final = list(self._final_words(low, high))
-        interim = list(self._interim_words(low, high))
-        merged = sorted([*final, *(word for word, _ in interim)], key=lambda word: (word.start, word.end))
-        sure = {id(word) for word in final} | {id(word) for word, stable in interim if stable}
-        stable = next((i for i, word in enumerate(merged) if id(word) not in sure), len(merged))
-        return Said(tuple(merged), stable)
+        known = [(word, True) for word in self._final_words(low, high)]
+        known += self._interim_words(low, high)
+        known.sort(key=_time)
+        stable = next((i for i, (_, sure) in enumerate(known) if not sure), len(known))
+        return Said(tuple(word for word, _ in known), stable)
 
     def final_words(self, low: float, high: float) -> Words:
         """Only what no stream will change any more."""
@@ -89,24 +88,31 @@ class FirstWords:
 
     def _final_words(self, low: float, high: float) -> Iterator[Word]:
         taken: list[Span] = []
-        for _, hypothesis in sorted(self._finals.items(), key=lambda item: item[0]):
-            yield from _free(hypothesis.words, taken, low, high)
+        for _, hypothesis in sorted(self._finals.items(), key=_sequence):
+            yield from (word for word in hypothesis.words if _free(word, taken, low, high))
             taken.append((hypothesis.start, hypothesis.end))
 
     def _interim_words(self, low: float, high: float) -> Iterator[tuple[Word, bool]]:
         taken: list[Span] = [(h.start, h.end) for h in self._finals.values()]
-        for _, (_, hypothesis) in sorted(self._interims.items(), key=lambda item: item[0]):
-            stable = {id(word) for word in hypothesis.words[: hypothesis.stable]}
-            for word in _free(hypothesis.words, taken, low, high):
-                yield word, id(word) in stable
+        for _, (_, hypothesis) in sorted(self._interims.items(), key=_sequence):
+            for i, word in enumerate(hypothesis.words):
+                if _free(word, taken, low, high):
+                    yield word, i < hypothesis.stable
             taken.append((hypothesis.start, hypothesis.end))
 
 
-def _free(words: Iterable[Word], taken: list[Span], low: float, high: float) -> Iterator[Word]:
-    for word in words:
-        middle = word.middle
-        if low <= middle < high and not any(start <= middle < end for start, end in taken):
-            yield word
+def _sequence(item: tuple[Any, Any]) -> Any:
+    return item[0]
+
+
+def _time(entry: tuple[Word, bool]) -> tuple[int, int]:
+    return entry[0].start, entry[0].end
+
+
+def _free(word: Word, taken: list[Span], low: float, high: float) -> bool:
+    """Whether the word lies in the region and in a place that nobody else has spoken for."""
+    middle = word.middle
+    return low <= middle < high and not any(start <= middle < end for start, end in taken)
 
 
 def fitted(words: Iterable[Word], start: int, end: int) -> Words:

@@ -104,6 +104,11 @@ class _Live:
     beyond: Words = field(default=())
 
     @property
+    def number(self) -> int:
+        """Of the revision that is shown; 1 before there is one."""
+        return self.shown.revision if self.shown is not None else 1
+
+    @property
     def final(self) -> bool:
         return self.shown is not None and self.shown.status is Status.FINAL
 
@@ -223,8 +228,7 @@ class Reconciler:
         old = live.shown
         if old is None:
             return revision if revision.words or revision.status is Status.FINAL else None
-        revision = replace(revision, revision=old.revision + 1)
-        return None if replace(revision, revision=old.revision) == old else revision
+        return None if revision == old else replace(revision, revision=old.revision + 1)
 
     def _provisional(self, live: _Live) -> Revision:
         utterance = live.utterance
@@ -234,7 +238,15 @@ class Reconciler:
         status = Status.INTERIM if utterance.end is None else Status.PROVISIONAL
         words = fitted(said.words, utterance.start, end)
         return Revision(
-            utterance.id, 1, status, utterance.start, end, words, Pass.FIRST, stable=said.stable, channel=self._channel
+            utterance.id,
+            live.number,
+            status,
+            utterance.start,
+            end,
+            words,
+            Pass.FIRST,
+            stable=said.stable,
+            channel=self._channel,
         )
 
     def _final(self, live: _Live, left: _Live | None) -> Revision | None:
@@ -258,7 +270,7 @@ class Reconciler:
         before = live.shown.words if live.shown else ()
         return Revision(
             utterance.id,
-            1,
+            live.number,
             Status.FINAL,
             utterance.start,
             utterance.end,

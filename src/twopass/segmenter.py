@@ -50,8 +50,8 @@ class SegmenterSettings:
     release: float = 0.35
     min_speech: int = 128
     pre_roll: int = 320
-    post_roll: int = 224
-    short_silence: int = 256
+    post_roll: int = 192
+    short_silence: int = 192
     endpoint_silence: int = 512
     max_utterance: int = 14_000
     cut_search: int = 6_000

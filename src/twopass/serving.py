@@ -30,6 +30,7 @@ def _settings(config: Config) -> uvicorn.Config:
         log_level="warning",
         ws="websockets-sansio",
         ws_max_size=_MAX_FRAME_BYTES,
+        ws_per_message_deflate=False,  # sound hardly compresses, and a bomb would unpack in the event loop
         timeout_graceful_shutdown=5,
     )
 

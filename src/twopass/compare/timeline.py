@@ -31,9 +31,15 @@ class Seen:
 
 @dataclass(slots=True)
 class Timeline:
-    """Everything a reader saw in one session."""
+    """
+    Everything a reader saw in one session.
+
+    Attributes:
+        reference: What was really said and when; without it the final words' own times are taken.
+    """
 
     seen: list[Seen] = field(default_factory=list)
+    reference: Words = ()
 
     def add(self, revision: Revision, at: float) -> None:
         """A revision reached the reader `at` ms."""
@@ -50,31 +56,43 @@ class Timeline:
         """The transcript."""
         return [history[-1].revision for history in self.utterances()]
 
-    def first_pass(self) -> list[Words]:
-        """What the first pass had said of each utterance when the second pass came."""
-        said = []
+    def last_words(self, *, status: Status | None = None, source: Pass | None = None) -> Words:
+        """The transcript as it was last shown with this status, or by this pass."""
+        words: Words = ()
         for history in self.utterances():
-            first = [seen.revision.words for seen in history if seen.revision.source is Pass.FIRST]
-            said.append(first[-1] if first else ())
-        return said
+            fitting = [
+                seen.revision.words
+                for seen in history
+                if status in (None, seen.revision.status) and source in (None, seen.revision.source)
+            ]
+            words += fitting[-1] if fitting else ()
+        return words
+
+    def cuts(self) -> list[int]:
+        """Where utterances touch: the forced cuts (ms)."""
+        finals = self.finals()
+        starts = {(revision.start, revision.channel) for revision in finals}
+        return [revision.end for revision in finals if (revision.end, revision.channel) in starts]
 
     def first_partial_latencies(self) -> list[float]:
         """One per utterance that has words."""
         latencies = []
         for history in self.utterances():
             shown = next((seen for seen in history if seen.revision.words), None)
-            words = history[-1].revision.words
-            if shown is not None and words:
-                latencies.append(shown.at - words[0].end)
+            spoken = self._spoken(history[-1].revision)
+            if shown is not None and spoken:
+                latencies.append(shown.at - spoken[0].end)
         return latencies
 
     def final_latencies(self) -> list[float]:
         """One per final that has words and did not end at a forced cut (there speech goes on)."""
-        return [
-            history[-1].at - history[-1].revision.words[-1].end
-            for history in self.utterances()
-            if history[-1].revision.status is Status.FINAL and history[-1].revision.words
-        ]
+        cuts, latencies = set(self.cuts()), []
+        for history in self.utterances():
+            final = history[-1].revision
+            spoken = self._spoken(final)
+            if final.status is Status.FINAL and final.words and spoken and final.end not in cuts:
+                latencies.append(history[-1].at - spoken[-1].end)
+        return latencies
 
     def word_lags(self) -> list[float]:
         """For each word that the first pass ended with: how long after its end it was first shown."""
@@ -96,6 +114,11 @@ class Timeline:
     def rewritten_words(self) -> int:
         """Words that the second pass changed."""
         return sum(len(revision.rewritten) for revision in self.finals())
+
+    def _spoken(self, revision: Revision) -> Words:
+        """What was said in an utterance."""
+        said = tuple(word for word in self.reference if revision.start <= word.middle < revision.end)
+        return said or revision.words
 
 
 def percentile(values: Iterable[float], percent: float) -> float | None:

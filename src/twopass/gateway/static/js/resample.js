@@ -53,6 +53,11 @@ export class Resampler {
   }
 }
 
+/** -1..1 as a 16-bit sample. The inverse of how Chromium reads them, so that a 16 kHz recording arrives bit for bit. */
+export function s16(value) {
+  return Math.round(value < 0 ? Math.max(-1, value) * 32768 : Math.min(1, value) * 32767);
+}
+
 /** A Hann-windowed sinc, sampled around an output sample that lies `offset` after input sample half - 1; sums to 1. */
 function weights(offset, half, cutoff) {
   const row = Float32Array.from({ length: 2 * half }, (_, index) => {

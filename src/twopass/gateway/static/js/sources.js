@@ -3,6 +3,8 @@
 // A source is { channels, realtime, start(onChunk, drained), stop(), finished }: `finished` resolves when it has run out,
 // `stop()` when its last chunk has been handed over, and `drained()`, which the caller gives, when it can take more.
 
+import { s16 } from "./resample.js";
+
 export const RATE = 16_000;
 const POUR_FRAMES = RATE / 5;
 
@@ -93,7 +95,7 @@ function interleaved(channels, from, to) {
   const chunk = new Int16Array((to - from) * channels.length);
   let filled = 0;
   for (let frame = from; frame < to; frame++) {
-    for (const channel of channels) chunk[filled++] = Math.max(-32768, Math.min(32767, Math.round(channel[frame] * 32768)));
+    for (const channel of channels) chunk[filled++] = s16(channel[frame]);
   }
   return chunk;
 }

@@ -3,7 +3,7 @@
 // The audio thread is the only clock that a browser does not slow down in a tab in the background, so recordings that
 // are played in real time go through here as well as the microphone.
 
-import { Resampler } from "./resample.js";
+import { Resampler, s16 } from "./resample.js";
 
 const RATE = 16_000;
 const CHUNK = RATE / 20;
@@ -31,8 +31,7 @@ class Tap extends AudioWorkletProcessor {
   #take(channels) {
     for (let frame = 0; frame < channels[0].length; frame++) {
       for (const channel of channels) {
-        // The inverse of how browsers read s16, so that a 16 kHz recording arrives bit for bit.
-        this.#chunk[this.#filled++] = Math.max(-32768, Math.min(32767, Math.round(channel[frame] * 32768)));
+        this.#chunk[this.#filled++] = s16(channel[frame]);
       }
       if (this.#filled === this.#chunk.length) this.#send();
     }
