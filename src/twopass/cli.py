@@ -17,7 +17,15 @@ from typing import Annotated
 import structlog
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from twopass import config as configuration
@@ -27,7 +35,9 @@ from twopass.client import Client, ClientSession, Transcript
 from twopass.compare.timeline import Timeline
 from twopass.config import Config, PassConfig
 from twopass.console import Captions, costs, figures, introduction
+from twopass.engine import Engine
 from twopass.errors import AudioError, TwopassError
+from twopass.gateway.app import create_app
 from twopass.gateway.messages import ClientAudio, Cost, ErrorMessage, ProviderChange, Segment
 from twopass.transcript import Format, write
 
@@ -87,19 +97,50 @@ def serve(
     """Serve the page, the WebSocket and the REST API."""
     settings = _load(config)
     listener = serving.listen(host or settings.server.host, settings.server.port if port is None else port)
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(settings, listener, sample=sample))
+    asyncio.run(_serve(settings, listener, sample=sample))
 
 
 async def _serve(settings: Config, listener: socket.socket, *, sample: bool) -> None:
-    if not sample:
-        _err.print(f"Serving {serving.url_of(listener)}  (Ctrl-C ends it)")
-        await serving.serve(settings, listener)
-        return
-    async with serving.served(settings, listener) as url:
-        await _show_sample(url)
-        _err.print(f"\nGo on at [bold]{url}[/]  (Ctrl-C ends it)")
-        await asyncio.Event().wait()
+    gateway = create_app(settings)
+    async with serving.served(gateway, listener) as url:
+        if sample:
+            await _show_sample(url)
+        _err.print(f"Serving [bold]{url}[/]  (Ctrl-C ends it)")
+        fetching = asyncio.create_task(_fetch_missing(gateway.state.engine)) if settings.download else None
+        await _stopped()
+        if fetching is not None:
+            fetching.cancel()
+
+
+async def _stopped() -> None:
+    """Until SIGINT or SIGTERM."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+async def _fetch_missing(engine: Engine) -> None:
+    """Download the weights that profiles name and this machine lacks. New sessions use them."""
+    with _downloads() as report:
+        problems = await engine.fetch_missing(report)
+    for problem in problems:
+        _err.print(f"[yellow]{problem}[/]")
+
+
+@contextlib.contextmanager
+def _downloads() -> Iterator[recognizers.Progress]:
+    """A progress bar for downloads; shown with the first byte."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=_err) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what)
+            progress.update(tasks[what], completed=done, total=total or None)
+
+        yield report
 
 
 @app.command()
@@ -108,7 +149,7 @@ def demo(config: ConfigOption = None) -> None:
     settings = _load(config)
 
     async def run() -> None:
-        async with serving.served(settings) as url:
+        async with serving.served(create_app(settings)) as url:
             await _show_sample(url)
 
     asyncio.run(run())
@@ -147,7 +188,7 @@ def transcribe(
     async def run() -> list[str]:
         if server:
             return [await job.run(server, source, format) for source in sources]
-        async with serving.served(settings) as url:
+        async with serving.served(create_app(settings)) as url:
             return [await job.run(url, source, format) for source in sources]
 
     text = "\n".join(asyncio.run(run()))
@@ -308,13 +349,7 @@ def pull(
     name: Annotated[str, typer.Argument(help="auto, base, small, large-v3-turbo, … or owner/repository.")] = "auto",
 ) -> None:
     """Download the weights of a Whisper, with a progress bar."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=_err) as progress:
-        task = progress.add_task(f"Whisper {name}", total=None)
-
-        def report(what: str, done: int, total: int) -> None:
-            progress.update(task, description=what, completed=done, total=total or None)
-
+    with _downloads() as report:
         recognizers.find("whisper").fetch({"model": name}, report)
     _err.print("Done. New sessions will use it.")
 

@@ -35,7 +35,7 @@ from twopass.second_pass import SecondPassSettings
 from twopass.segmenter import SegmenterSettings
 
 _EXAMPLE = "configs/local.yaml shows every setting."
-_S = TypeVar("_S", SegmenterSettings, FirstPassSettings, SecondPassSettings, GuardSettings)
+_S = TypeVar("_S", SegmenterSettings, FirstPassSettings, SecondPassSettings)
 
 
 class _Part(BaseModel):
@@ -77,7 +77,7 @@ class Profile(_Part):
     segmenter: Annotated[SegmenterSettings, AfterValidator(_no_negative)] = SegmenterSettings()
     first_pass_run: Annotated[FirstPassSettings, AfterValidator(_no_negative)] = FirstPassSettings()
     second_pass_run: Annotated[SecondPassSettings, AfterValidator(_no_negative)] = SecondPassSettings()
-    guard: Annotated[GuardSettings, AfterValidator(_no_negative)] = GuardSettings()
+    guard: GuardSettings = GuardSettings()
 
 
 class ServerConfig(_Part):

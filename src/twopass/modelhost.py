@@ -208,16 +208,18 @@ class ModelHost:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         order = pickle.dumps((self._model, self._socket_path))
+        answer = b""
         try:
             self._process.stdin.write(_LENGTH.pack(len(order)) + order)
             async with asyncio.timeout(self._model.load_seconds):
                 await self._process.stdin.drain()
                 answer = await self._process.stdout.read()
         except (OSError, TimeoutError) as error:
-            await self.restart()
             raise RecognizerUnavailable("The model did not load in time.", provider=self._model.provider) from error
+        finally:
+            if answer != _READY:  # also when whoever waits for it was cancelled
+                await self.restart()
         if answer != _READY:
-            await self.restart()
             raise self._refusal(answer)
 
     def _refusal(self, answer: bytes) -> RecognizerUnavailable:

@@ -8,10 +8,9 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
+from fastapi import FastAPI
 
-from twopass.config import Config
 from twopass.errors import ConfigError
-from twopass.gateway.app import create_app
 
 _MAX_FRAME_BYTES = 4 << 20
 
@@ -24,9 +23,9 @@ class _Quiet(uvicorn.Server):
         yield
 
 
-def _settings(config: Config) -> uvicorn.Config:
+def _settings(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(config),
+        app,
         log_level="warning",
         ws="websockets-sansio",
         ws_max_size=_MAX_FRAME_BYTES,
@@ -56,16 +55,11 @@ def url_of(listener: socket.socket) -> str:
     return f"http://{host}:{port}"
 
 
-async def serve(config: Config, listener: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM."""
-    await uvicorn.Server(_settings(config)).serve(sockets=[listener])
-
-
 @contextlib.asynccontextmanager
-async def served(config: Config, listener: socket.socket | None = None) -> AsyncIterator[str]:
+async def served(app: FastAPI, listener: socket.socket | None = None) -> AsyncIterator[str]:
     """Serve in this event loop; gives the URL. Whoever leaves the context stops the server."""
     listener = listener or listen("127.0.0.1", 0)
-    server = _Quiet(_settings(config))
+    server = _Quiet(_settings(app))
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         while not server.started:

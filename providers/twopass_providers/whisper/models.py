@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from importlib.resources import files
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def _cached(name: str) -> str:
     from huggingface_hub import snapshot_download
 
     try:
-        directory = str(snapshot_download(_repository(name), local_files_only=True))
+        directory = str(snapshot_download(_repository(name), allow_patterns=_FILES, local_files_only=True))
     except ConfigError:
         raise
     except Exception:
@@ -148,23 +149,18 @@ def _understands(name: str) -> str:
 
 
 def _reporting(name: str, progress: Progress) -> type[Any]:
-    """A tqdm that shows nothing itself and reports the bytes of all files together."""
-    from tqdm.std import tqdm
+    """A tqdm that draws nothing and reports bytes."""
+    from tqdm.auto import tqdm
 
-    totals = {"done": 0, "all": 0}
-
-    class Reporting(tqdm[Any]):
+    class Reporting(tqdm):  # type: ignore[type-arg]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            kwargs["disable"] = False
-            kwargs["file"] = open(os.devnull, "w")  # noqa: SIM115, PTH123 - lives as long as the bar
-            super().__init__(*args, **kwargs)
-            if self.unit == "B":
-                totals["all"] += int(self.total or 0)
+            kwargs.pop("name", None)  # the hub's own bars know it
+            super().__init__(*args, **{**kwargs, "file": StringIO()})
 
         def update(self, n: float | None = 1) -> bool | None:
-            if self.unit == "B":
-                totals["done"] += int(n or 0)
-                progress(f"Whisper {name}", totals["done"], totals["all"])
-            return super().update(n or 0)
+            drawn = super().update(n or 0)
+            if self.unit == "B" and self.total:
+                progress(f"Whisper {name}", int(self.n), int(self.total))
+            return drawn
 
     return Reporting

@@ -15,8 +15,9 @@ export const keep = {
   save(format, segments, options) {
     const { type, write } = KINDS[format];
     const url = URL.createObjectURL(new Blob([write(segments, options)], { type: `${type};charset=utf-8` }));
-    const day = new Date(Date.now() - new Date().getTimezoneOffset() * 60_000).toISOString().slice(0, 16).replace("T", "-").replace(":", "");
-    element("a", { href: url, download: `twopass-${day}.${format}` }).click();
+    const local = new Date(Date.now() - new Date().getTimezoneOffset() * 60_000).toISOString();
+    const when = local.slice(0, 16).replace("T", "-").replace(":", "");
+    element("a", { href: url, download: `twopass-${when}.${format}` }).click();
     setTimeout(() => URL.revokeObjectURL(url), 60_000); // some browsers read it late
   },
 

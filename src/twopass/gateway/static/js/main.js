@@ -152,5 +152,6 @@ try {
   }
 } catch {
   panel.showStatus("bad", "The server does not answer");
-  panel.showProblem({ message: "The server did not say which models it has.", fix: "Start it with `twopass serve` and reload this page." });
+  const fix = "Start it with `twopass serve` and reload this page.";
+  panel.showProblem({ message: "The server did not say which models it has.", fix });
 }

@@ -53,7 +53,7 @@ export function showFigures(state, latencies) {
 export function showCost(cost) {
   const rows = PASSES.map(([key, title]) => {
     const mine = cost?.lines.filter((line) => line.pass === key) ?? [];
-    const used = mine.map(({ provider, seconds, clock: measured }) => `${provider}, ${seconds.toFixed(1)} s ${measured.replaceAll("_", " ")}`);
+    const used = mine.map((line) => `${line.provider}, ${line.seconds.toFixed(1)} s ${line.clock.replaceAll("_", " ")}`);
     return costRow(title, cost ? passCost(mine) : "–", used.join("; "));
   });
   byId("cost").replaceChildren(...rows, costRow("Together", cost ? total(cost) : "–", cost ? hourly(cost) : ""));

@@ -43,9 +43,13 @@ export class Session {
     if (this.#fatal) return { health: "bad", text: "An error ends this session" };
     if (skippedMs) return { health: "warn", text: `Network too slow: ${clock(skippedMs)} of sound was skipped` };
     if (trouble) return { health: "warn", text: trouble };
-    if (this.#source.realtime && waitingMs > SLOW_MS) return { health: "warn", text: `Network slow: ${clock(waitingMs)} of sound waits` };
+    if (this.#source.realtime && waitingMs > SLOW_MS) {
+      return { health: "warn", text: `Network slow: ${clock(waitingMs)} of sound waits` };
+    }
     const silence = performance.now() - this.#answered;
-    if (this.#phase === "live" && this.#source.realtime && silence > SILENT_MS) return { health: "warn", text: `The server has not answered for ${clock(silence)}` };
+    if (this.#phase === "live" && this.#source.realtime && silence > SILENT_MS) {
+      return { health: "warn", text: `The server has not answered for ${clock(silence)}` };
+    }
     return {
       connecting: { health: "warn", text: "Connecting…" },
       live: { health: "good", text: this.#source.realtime ? "Connected, listening" : "Connected, reading the file" },
@@ -105,7 +109,8 @@ export class Session {
     else {
       const why = reason || (phase === "connecting" ? "the server did not answer" : `close code ${code}`);
       const kept = this.state.words ? "The transcript so far is kept. " : "";
-      over("bad", "Connection lost", { message: `The connection was lost: ${why}.`, fix: `${kept}Check the server and start again.` });
+      const fix = `${kept}Check the server and start again.`;
+      over("bad", "Connection lost", { message: `The connection was lost: ${why}.`, fix });
     }
   }
 }

@@ -18,7 +18,8 @@ export class SourceProblem extends Error {
 
 export async function microphone() {
   if (!navigator.mediaDevices?.getUserMedia) {
-    throw new SourceProblem("The browser keeps the microphone from this page.", "Open it over https://, or on this machine as http://localhost.");
+    const fix = "Open it over https://, or on the server's own machine as http://localhost.";
+    throw new SourceProblem("The browser keeps the microphone from this page.", fix);
   }
   // Everything slow comes before the microphone opens, so that the first word is not lost.
   const context = await audioContext();
@@ -43,7 +44,8 @@ function microphoneProblem({ name, message }) {
     NotFoundError: ["There is no microphone.", "Connect one, or open a file."],
     NotReadableError: ["Another program holds the microphone.", "Close that program and press Microphone again."],
   };
-  return new SourceProblem(...(known[name] ?? [`The microphone did not start: ${message}`, "Open a file, or try another browser."]));
+  const unknown = [`The microphone did not start: ${message}`, "Open a file, or try another browser."];
+  return new SourceProblem(...(known[name] ?? unknown));
 }
 
 /** Read a recording: 16 kHz, two channels if they are to be kept apart and there are two, else one. */
@@ -52,7 +54,8 @@ export async function decode(bytes, name, { separate = false } = {}) {
   try {
     sound = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(bytes);
   } catch {
-    throw new SourceProblem(`This browser cannot read “${name}”.`, "Choose a recording as WAV, MP3, M4A, FLAC, Ogg or WebM.");
+    const fix = "Choose a recording as WAV, MP3, M4A, FLAC, Ogg or WebM.";
+    throw new SourceProblem(`This browser cannot read “${name}”.`, fix);
   }
   const channels = separate && sound.numberOfChannels > 1 ? 2 : 1;
   if (sound.numberOfChannels === channels) return sound;
@@ -133,7 +136,8 @@ async function audioContext(options) {
   await Promise.race([context.resume(), sleep(3000)]);
   if (context.state === "running") return context;
   await context.close();
-  throw new SourceProblem("The browser lets no page play sound before it was clicked.", "Click anywhere on the page, and drop the file again.");
+  const fix = "Click anywhere on the page, and drop the file again.";
+  throw new SourceProblem("The browser lets no page play sound before it was clicked.", fix);
 }
 
 function sleep(ms) {

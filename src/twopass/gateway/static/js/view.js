@@ -156,7 +156,8 @@ function tongue({ language }) {
 
 /** A small mark. Its reason opens on hover and focus, and is read out with it. */
 function degraded({ id, degraded: reason }) {
-  const tip = element("span", { className: "tip", role: "tooltip", id: `why-${id}` }, `The second pass could not check this: ${reason}`);
+  const why = `The first pass’s words, not rewritten: ${reason}`;
+  const tip = element("span", { className: "tip", role: "tooltip", id: `why-${id}` }, why);
   const mark = element("button", { type: "button", className: "degraded" }, "first pass only");
   mark.setAttribute("aria-describedby", tip.id);
   return element("div", { className: "aside" }, mark, tip);
