@@ -8,7 +8,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
@@ -17,16 +17,9 @@ from typing import Annotated
 import structlog
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from twopass import config as configuration
 from twopass import playing, recognizers, serving
@@ -34,11 +27,12 @@ from twopass.audio import Encoding, probe_duration
 from twopass.client import Client, ClientSession, Transcript
 from twopass.compare.timeline import Timeline
 from twopass.config import Config, PassConfig
-from twopass.console import Captions, costs, figures, introduction
+from twopass.console import Captions, costs, downloads, figures, introduction, trouble
 from twopass.engine import Engine
-from twopass.errors import AudioError, TwopassError
+from twopass.errors import AudioError, ConfigError, TwopassError
 from twopass.gateway.app import create_app
 from twopass.gateway.messages import ClientAudio, Cost, ErrorMessage, ProviderChange, Segment
+from twopass.recognizers import Settings, StreamingRecognizer, UtteranceRecognizer
 from twopass.transcript import Format, write
 
 app = typer.Typer(
@@ -52,6 +46,7 @@ app.add_typer(models_app, name="models")
 _out = Console()
 _err = Console(stderr=True)
 _SAMPLE = Path(str(files("twopass"))) / "assets" / "sample.wav"
+_SAMPLE_PROFILE = "demo"
 
 ConfigOption = Annotated[
     Path | None,
@@ -67,9 +62,23 @@ class Mic(StrEnum):
 
 
 def main() -> None:
-    """Entry point: errors of ours are one line with the fix, not a traceback."""
+    """Entry point: errors of ours are one line with the fix, not a traceback. SIGTERM ends it as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app()
+    except TwopassError as error:
+        _err.print(Text.assemble((error.code, "bold red"), f": {error.message}"), soft_wrap=True)
+        if error.fix:
+            _err.print(Text(error.fix, style="green"), soft_wrap=True)
+        raise SystemExit(1) from None
+
+
+@app.callback()
+def _configure_log(context: typer.Context) -> None:
+    # Only the server's log is of interest: the other commands say themselves what happens.
+    level = logging.INFO if context.invoked_subcommand == "serve" else logging.ERROR
     structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -78,20 +87,15 @@ def main() -> None:
             structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer(),
         ],
     )
-    try:
-        app()
-    except TwopassError as error:
-        _err.print(f"[bold red]{error.code}[/]: {error.message}")
-        if error.fix:
-            _err.print(f"[green]{error.fix}[/]")
-        raise SystemExit(1) from None
 
 
 @app.command()
 def serve(
     config: ConfigOption = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; default: from the configuration.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. Default: from the configuration.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one. Default: from the configuration.")
+    ] = None,
     sample: Annotated[bool, typer.Option("--sample", help="First stream the bundled sample, to see it work.")] = False,
 ) -> None:
     """Serve the page, the WebSocket and the REST API."""
@@ -122,31 +126,16 @@ async def _stopped() -> None:
 
 async def _fetch_missing(engine: Engine) -> None:
     """Download the weights that profiles name and this machine lacks. New sessions use them."""
-    with _downloads() as report:
+    with downloads(_err) as report:
         problems = await engine.fetch_missing(report)
     for problem in problems:
-        _err.print(f"[yellow]{problem}[/]")
-
-
-@contextlib.contextmanager
-def _downloads() -> Iterator[recognizers.Progress]:
-    """A progress bar for downloads; shown with the first byte."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=_err) as progress:
-        tasks: dict[str, TaskID] = {}
-
-        def report(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what)
-            progress.update(tasks[what], completed=done, total=total or None)
-
-        yield report
+        _err.print(Text(problem, style="yellow"), soft_wrap=True)
 
 
 @app.command()
 def demo(config: ConfigOption = None) -> None:
     """Stream the bundled sample through a server of its own, in real time, and end."""
-    settings = _load(config)
+    settings = _only(_load(config), _SAMPLE_PROFILE)
 
     async def run() -> None:
         async with serving.served(create_app(settings)) as url:
@@ -156,7 +145,7 @@ def demo(config: ConfigOption = None) -> None:
 
 
 async def _show_sample(url: str) -> None:
-    async with Client(url).session(profile="demo") as session:
+    async with Client(url).session(profile=_SAMPLE_PROFILE) as session:
         await _show_live(session, playing.chunked(playing.from_file(_SAMPLE)))
 
 
@@ -181,9 +170,9 @@ def transcribe(
     rate: Annotated[int, typer.Option(help="Of raw standard input, Hz.")] = 16_000,
 ) -> None:
     """Transcribe files, standard input or the microphone: captions on the terminal, the transcript on stdout."""
-    settings = _with_second_pass(_load(config), profile, second_pass_model)
+    _check(sources, output)
+    settings = _with_second_pass(_only(_load(config), profile), second_pass_model)
     job = _Job(profile, language, fast, separate_channels, encoding, rate)
-    _check(sources)
 
     async def run() -> list[str]:
         if server:
@@ -263,7 +252,7 @@ async def _show_live(
                 case Cost():
                     cost = message
                 case ErrorMessage() | ProviderChange():
-                    _err.print(_trouble(message))
+                    _err.print(trouble(message))
     _err.print(figures(timeline, cost))
     return timeline
 
@@ -272,7 +261,8 @@ async def _show_progress(session: ClientSession, audio: AsyncIterator[bytes], so
     """Send a recording at full speed with a progress bar; returns the transcript."""
     transcript, cost = Transcript(), None
     seconds = probe_duration(Path(source)) if source != Mic.STDIN else None
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    name = TextColumn("{task.description}", markup=False)
+    columns = (name, BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=_err, transient=True) as progress:
         task = progress.add_task(Path(source).name, total=seconds)
         session.feed(audio)
@@ -283,17 +273,18 @@ async def _show_progress(session: ClientSession, audio: AsyncIterator[bytes], so
             elif isinstance(message, Cost):
                 cost = message
             elif isinstance(message, ErrorMessage | ProviderChange):
-                _err.print(_trouble(message))
+                _err.print(trouble(message))
     _err.print(costs(cost))
     return write(transcript.revisions, style)
 
 
 @contextlib.contextmanager
 def _until_interrupted(session: ClientSession) -> Iterator[None]:
-    """Ctrl-C ends the audio, not the program: the last words still become final."""
+    """Ctrl-C ends the audio, not the program: the last words still become final. The second one ends the program."""
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
+        loop.remove_signal_handler(signal.SIGINT)
         loop.create_task(session.stop())  # noqa: RUF006 - it ends with the session
 
     try:
@@ -301,12 +292,6 @@ def _until_interrupted(session: ClientSession) -> Iterator[None]:
         yield
     finally:
         loop.remove_signal_handler(signal.SIGINT)
-
-
-def _trouble(message: ErrorMessage | ProviderChange) -> str:
-    if isinstance(message, ErrorMessage):
-        return f"[red]{message.message}[/] {message.fix}"
-    return f"[yellow]{message.pass_} pass, {message.provider}: {message.state}: {message.reason}[/]"
 
 
 @app.command()
@@ -318,12 +303,12 @@ def providers() -> None:
     _out.print(table)
 
 
-def _capable(make: object) -> str:
+def _capable(make: Callable[[Settings], StreamingRecognizer | UtteranceRecognizer]) -> Text:
     try:
-        capabilities = make({}).capabilities  # type: ignore[operator]
+        capabilities = make({}).capabilities
     except TwopassError as error:
-        return f"[yellow]{error}[/]"
-    return f"{capabilities.model}\n[dim]{capabilities.understands}[/]"
+        return Text(str(error), style="yellow")
+    return Text.assemble(capabilities.model, (f"\n{capabilities.understands}", "dim"))
 
 
 @app.command()
@@ -333,11 +318,11 @@ def doctor() -> None:
     for name, provider in recognizers.installed().items():
         _out.print(f"[bold]{name}[/]")
         for finding in provider.diagnose():
-            mark = "[green]ok[/]     " if finding.ok else "[yellow]missing[/]"
-            _out.print(f"  {mark}  {finding.subject}: {finding.detail}")
+            mark = ("ok     ", "green") if finding.ok else ("missing", "yellow")
+            _out.print(Text.assemble("  ", mark, f"  {finding.subject}: {finding.detail}"), soft_wrap=True)
             if not finding.ok:
                 missing += 1
-                _out.print(f"           [bold]{finding.fix}[/]")
+                _out.print(Text(f"           {finding.fix}", style="bold"), soft_wrap=True)
     if missing:
         _out.print("\nCaptions work without what is missing; what stands in for it is said at every session.")
     else:
@@ -349,7 +334,7 @@ def pull(
     name: Annotated[str, typer.Argument(help="auto, base, small, large-v3-turbo, … or owner/repository.")] = "auto",
 ) -> None:
     """Download the weights of a Whisper, with a progress bar."""
-    with _downloads() as report:
+    with downloads(_err) as report:
         recognizers.find("whisper").fetch({"model": name}, report)
     _err.print("Done. New sessions will use it.")
 
@@ -366,23 +351,29 @@ def _default_config() -> Path:
     return next((path for path in candidates if path.is_file()), here)
 
 
-def _with_second_pass(settings: Config, profile: str | None, model: str | None) -> Config:
+def _only(settings: Config, profile: str | None) -> Config:
+    """The configuration with no profile but the one that is needed: a server for one job need not load the others."""
+    name = profile or settings.default
+    if name not in settings.profiles:
+        return settings  # the server will say which profiles there are
+    return settings.model_copy(update={"default": name, "profiles": {name: settings.profiles[name]}})
+
+
+def _with_second_pass(settings: Config, model: str | None) -> Config:
+    """The configuration with another Whisper in its default profile."""
     if model is None:
         return settings
-    name = profile or settings.default
-    known = settings.profiles.get(name)
-    if known is None:
-        return settings  # the server will say which profiles there are
-    changed = known.model_copy(
-        update={"second_pass": PassConfig.model_validate({"provider": "whisper", "model": model})}
-    )
-    return settings.model_copy(update={"profiles": {**settings.profiles, name: changed}})
+    second_pass = PassConfig.model_validate({"provider": "whisper", "model": model})
+    changed = settings.profiles[settings.default].model_copy(update={"second_pass": second_pass})
+    return settings.model_copy(update={"profiles": {**settings.profiles, settings.default: changed}})
 
 
-def _check(sources: list[str]) -> None:
+def _check(sources: list[str], output: Path | None) -> None:
     for source in sources:
         if source not in tuple(Mic) and not Path(source).is_file():
             raise AudioError(f"There is no file {source}.", code="no_file", fix="Name an audio file, - or mic.")
+    if output is not None and (output.is_dir() or not output.parent.is_dir()):
+        raise ConfigError(f"{output} cannot be written.", code="no_output", fix="Name a file in an existing directory.")
 
 
 if __name__ == "__main__":

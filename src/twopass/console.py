@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from twopass import recognizers
 from twopass.compare.timeline import Timeline, percentile
-from twopass.gateway.messages import Cost, PassDescription, SessionStarted
+from twopass.gateway.messages import Cost, ErrorMessage, PassDescription, ProviderChange, SessionStarted
 from twopass.types import Revision, Status
 
 _STYLE = {Status.INTERIM: "dim italic", Status.PROVISIONAL: "", Status.FINAL: "bold"}
@@ -76,6 +79,28 @@ def _speaker(speaker: PassDescription) -> Text:
     if speaker.notice:
         text.append(f"\n{speaker.notice}", style="bold yellow")
     return text
+
+
+def trouble(message: ErrorMessage | ProviderChange) -> Text:
+    """What went wrong."""
+    if isinstance(message, ErrorMessage):
+        return Text.assemble((message.message, "red"), f" {message.fix}")
+    return Text(f"{message.pass_} pass, {message.provider}: {message.state}: {message.reason}", style="yellow")
+
+
+@contextmanager
+def downloads(console: Console) -> Iterator[recognizers.Progress]:
+    """A progress bar for downloads; shown with the first byte."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what)
+            progress.update(tasks[what], completed=done, total=total or None)
+
+        yield report
 
 
 def figures(timeline: Timeline, cost: Cost | None) -> RenderableType:

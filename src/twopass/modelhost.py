@@ -162,19 +162,23 @@ class ModelHost:
                 await self._spawn()
 
     async def connect(self) -> Channel:
-        """A new connection. Raises RecognizerUnavailable."""
-        await self.start()
-        try:
-            reader, writer = await asyncio.open_unix_connection(self._socket_path)
-        except OSError as error:
-            raise RecognizerCrashed("The model's process ended.", provider=self._model.provider) from error
+        """A new connection; a child that died is started again. Raises RecognizerUnavailable, RecognizerCrashed."""
+        for attempt in (1, 2):
+            await self.start()
+            child = self._process
+            try:
+                reader, writer = await asyncio.open_unix_connection(self._socket_path)
+            except OSError as error:
+                if attempt == 2:
+                    raise RecognizerCrashed("The model's process ended.", provider=self._model.provider) from error
+                await _end(child)  # its death is not always known yet
+            else:
+                break
         return Channel(self._model.provider, reader, writer)
 
     async def restart(self) -> None:
         """Kill a child that hangs; the next connection starts a new one."""
-        if self._process and self._process.returncode is None:
-            self._process.kill()
-            await self._process.wait()
+        await _end(self._process)
 
     async def close(self) -> None:
         """End the child."""
@@ -229,6 +233,13 @@ class ModelHost:
                 return error
             return RecognizerUnavailable(f"The model could not be loaded: {error}.", provider=self._model.provider)
         return RecognizerUnavailable("The model's process ended while loading.", provider=self._model.provider)
+
+
+async def _end(child: asyncio.subprocess.Process | None) -> None:
+    if child is not None and child.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+        await child.wait()
 
 
 # -- the child --------------------------------------------------------------------------------------------------------

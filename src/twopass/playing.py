@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from twopass.types import BYTES_PER_SAMPLE, SAMPLE_RATE
 
 CHUNK_MS = 40
 _MIC_QUEUE = 256
+_STDIN_BLOCKS = 16
 
 
 async def from_file(path: Path, *, separate_channels: bool = False) -> AsyncIterator[bytes]:
@@ -26,8 +29,21 @@ async def from_file(path: Path, *, separate_channels: bool = False) -> AsyncIter
 
 async def from_stdin() -> AsyncIterator[bytes]:
     """Standard input as it comes."""
-    while data := await asyncio.to_thread(os.read, sys.stdin.fileno(), 1 << 16):
+    loop, queue, room = asyncio.get_running_loop(), asyncio.Queue[bytes](), threading.Semaphore(_STDIN_BLOCKS)
+
+    def read() -> None:
+        data = b"?"
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            while data:
+                room.acquire()
+                data = os.read(sys.stdin.fileno(), 1 << 16)
+                loop.call_soon_threadsafe(queue.put_nowait, data)
+
+    # A thread that nobody joins: who stops listening must not wait for input that may never come.
+    threading.Thread(target=read, name="twopass-stdin", daemon=True).start()
+    while data := await queue.get():
         yield data
+        room.release()
 
 
 async def from_microphone() -> AsyncIterator[bytes]:

@@ -43,7 +43,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        fix = "Choose another with --port, or 0 for any free one."
+        fix = "Choose another port with --port, or 0 for any free one; --host is an address of this machine."
         raise ConfigError(f"Cannot listen on {host}:{port}: {error.strerror}.", fix=fix) from None
     return listener
 
@@ -51,8 +51,8 @@ def listen(host: str, port: int) -> socket.socket:
 def url_of(listener: socket.socket) -> str:
     """Where people reach it."""
     host, port = listener.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
-    return f"http://{host}:{port}"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @contextlib.asynccontextmanager
@@ -66,7 +66,7 @@ async def served(app: FastAPI, listener: socket.socket | None = None) -> AsyncIt
             await asyncio.sleep(0.02)
             if running.done():
                 running.result()
-                raise ConfigError("The server did not start.")
+                raise ConfigError("The server did not start.", code="not_started", fix="The lines above say why.")
         yield url_of(listener)
     finally:
         server.should_exit = True

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from twopass.errors import SessionClosed
 from twopass.lane import Lane, SessionParts
 from twopass.outbox import Acknowledged, CostChanged, Event, Outbox, SessionEnded
-from twopass.types import Revision, Status, Usage, milliseconds
+from twopass.types import Revision, Status, Usage, milliseconds, samples
 
 _COST_EVERY_SECONDS = 1.0
+_ACK_EVERY = samples(250)
 
 
 @dataclass(slots=True)
@@ -43,6 +44,7 @@ class Session:
         self._tally = _Tally()
         self._lanes = [Lane(channel, self, parts) for channel in range(parts.channels)]
         self._ended = False
+        self._acknowledged = 0
 
     @property
     def ended(self) -> bool:
@@ -64,7 +66,8 @@ class Session:
             raise SessionClosed("The session has ended.", fix="Start a new one.")
         for lane, pcm in zip(self._lanes, channels, strict=True):
             lane.tape.write(pcm, at)
-        self.outbox.put(Acknowledged(self.next_sample))
+        if self.next_sample - self._acknowledged >= _ACK_EVERY:
+            self._acknowledge()
 
     async def room(self) -> None:
         """Wait until the session can take more audio: recordings are sent faster than they are heard."""
@@ -91,6 +94,7 @@ class Session:
                     group.create_task(lane.run())
         finally:
             ticker.cancel()
+        self._acknowledge()
         self.outbox.put(self._cost())
         audio_ms = milliseconds(self.next_sample)
         self.outbox.put(SessionEnded(audio_ms, self._tally.utterances, self._tally.words, self._tally.degraded))
@@ -112,6 +116,10 @@ class Session:
     def used(self, usage: Usage) -> None:
         """Something was used."""
         self._usages.append(usage)
+
+    def _acknowledge(self) -> None:
+        self._acknowledged = self.next_sample
+        self.outbox.put(Acknowledged(self.next_sample))
 
     def _cost(self) -> CostChanged:
         return CostChanged(milliseconds(self.next_sample), self._parts.pricer.summarize(self._usages))

@@ -1,0 +1,152 @@
+"""The engine: profiles, fallbacks, languages, and model processes that die under a running session."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+
+import psutil
+import pytest
+from tests import speech
+
+from twopass import config
+from twopass.alignment import folded
+from twopass.engine import Engine, Request
+from twopass.errors import ConfigError, RecognizerUnavailable
+from twopass.outbox import ProviderTrouble
+from twopass.session import Session
+from twopass.types import Pass, Revision, Status
+
+CONFIG = """
+default: demo
+profiles:
+  demo:
+    language: en-US
+    first_pass: {provider: pocketsphinx}
+    second_pass: {provider: whisper, model: demo}
+  missing:
+    first_pass: {provider: pocketsphinx}
+    second_pass: {provider: whisper, model: ./nowhere, fallback: {provider: pocketsphinx}}
+  hopeless:
+    first_pass: {provider: pocketsphinx}
+    second_pass: {provider: whisper, model: ./nowhere}
+  windowed:
+    first_pass: {provider: whisper, model: demo, step_ms: 700}
+    second_pass: {provider: whisper, model: demo}
+"""
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[Engine]:
+    """An engine over the profiles above."""
+    engine = Engine(config.parse(CONFIG))
+    await engine.open()
+    yield engine
+    await engine.close()
+    assert [] == _models()
+
+
+def _models(name: str = "") -> list[psutil.Process]:
+    """Our model processes, or those of one provider."""
+    children = psutil.Process().children(recursive=True)
+    return [p for p in children if "twopass.modelhost" in " ".join(p.cmdline()) and name in p.cmdline()[-1]]
+
+
+async def played(session: Session, pcm: bytes, *, speed: float = 4.0, kill: str = "") -> list[Revision]:
+    """Play audio faster than spoken; kill a provider's processes when half of it has been played."""
+    running = asyncio.create_task(session.run())
+    step = 3_200
+    for at in range(0, len(pcm), step):
+        session.write((pcm[at : at + step],))
+        await asyncio.sleep(0.1 / speed)
+        if kill and at // step == len(pcm) // step // 2:
+            for process in _models(kill):
+                os.kill(process.pid, 9)
+    session.end()
+    await asyncio.wait_for(running, 60)
+    events = [event for _, event in session.outbox.since(0)]
+    return [event for event in events if isinstance(event, Revision)]
+
+
+def said(revisions: list[Revision]) -> list[str]:
+    """The words, folded."""
+    ordered = sorted(revisions, key=lambda revision: revision.start)
+    return [folded(word.text) for revision in ordered for word in revision.words]
+
+
+async def test_a_missing_model_is_replaced_with_a_notice(engine: Engine) -> None:
+    """The fallback speaks, and the notice says for whom and what to do."""
+    _, second = await engine.speakers("missing")
+    assert "pocketsphinx" == second.capabilities.provider
+    assert second.notice is not None
+    assert "is not a converted Whisper" in second.notice
+    assert "pocketsphinx stands in for it" in second.notice
+
+
+async def test_a_missing_model_without_fallback_is_an_error(engine: Engine) -> None:
+    """Nothing to fall back to: the session is refused with the reason."""
+    with pytest.raises(RecognizerUnavailable, match="is not a converted Whisper"):
+        await engine.session(Request("hopeless"))
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [(Request("nobody"), "no profile"), (Request("demo", language="de-DE"), "does not understand")],
+)
+async def test_what_cannot_be_had_is_refused_with_what_can(engine: Engine, request_: Request, message: str) -> None:
+    """An unknown profile and a language that nobody understands name the alternatives."""
+    with pytest.raises(ConfigError, match=message) as caught:
+        await engine.session(request_)
+    assert caught.value.fix
+
+
+async def test_recognizers_are_shared_between_profiles(engine: Engine) -> None:
+    """Two profiles with one second pass and a first pass each: three processes, not four."""
+    await engine.speakers("demo")
+    await engine.speakers("windowed")
+    await engine.speakers("demo")
+    assert (2, 1) == (len(_models("whisper")), len(_models("pocketsphinx")))
+
+
+async def test_whisper_as_a_first_pass_shows_partials(engine: Engine) -> None:
+    """Through windows the second pass's model streams: partials by the first pass, finals by the second."""
+    recording = speech.load("short_slt")
+    session = await engine.session(Request("windowed"))
+    running = asyncio.create_task(played(session, recording.pcm, speed=1.0))
+    partials: set[str] = set()
+    while not running.done():
+        events = [event for _, event in session.outbox.since(0) if isinstance(event, Revision)]
+        partials |= {e.text for e in events if e.status is Status.INTERIM and e.source is Pass.FIRST}
+        await asyncio.sleep(0.05)
+    assert len(partials) > 1
+    assert [folded(word.text) for word in recording.words] == said(await running)
+
+
+@pytest.mark.parametrize("victim", ["whisper", "pocketsphinx", "silero-vad"])
+async def test_a_model_that_is_killed_costs_no_word(engine: Engine, victim: str) -> None:
+    """kill -9 of a model process in the middle of speech: the transcript is that of a run where nothing happened."""
+    recording = speech.load("short_rms")
+    pcm = recording.pcm * 3
+    calm = await played(await engine.session(Request("demo")), pcm)
+    session = await engine.session(Request("demo"))
+    faulted = await played(session, pcm, kill=victim)
+    assert said(calm) == said(faulted)
+    assert all(revision.status is Status.FINAL for revision in faulted)
+
+
+async def test_a_second_pass_that_stays_away_promotes_the_first(engine: Engine) -> None:
+    """No answer by the deadline: the first pass's words become final with the reason, and the client is told."""
+    late = "model: demo}\n    second_pass_run: {deadline_ms: 1, speculate: false}"
+    hasty = config.parse(CONFIG.replace("model: demo}", late, 1))
+    other = Engine(hasty)
+    await other.open()
+    try:
+        session = await other.session(Request("demo"))
+        revisions = await played(session, speech.load("short_slt").pcm)
+    finally:
+        await other.close()
+    assert {("timeout", Pass.FIRST)} == {(r.degraded, r.source) for r in revisions}
+    assert said(revisions)
+    troubles = [event for _, event in session.outbox.since(0) if isinstance(event, ProviderTrouble)]
+    assert Pass.SECOND in {trouble.pass_ for trouble in troubles}
