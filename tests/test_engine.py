@@ -49,7 +49,7 @@ async def engine() -> AsyncIterator[Engine]:
 
 def _models(name: str = "") -> list[psutil.Process]:
     """Our model processes, or those of one provider."""
-    children = psutil.Process().children(recursive=True)
+    children = psutil.Process().children()
     return [p for p in children if "twopass.modelhost" in " ".join(p.cmdline()) and name in p.cmdline()[-1]]
 
 

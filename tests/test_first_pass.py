@@ -144,6 +144,24 @@ async def test_a_recognizer_that_falls_silent_after_the_audio_is_given_up() -> N
     assert (EVERYTHING, [("recognizer_timeout", True)]) == (notes.words(), notes.troubles)
 
 
+async def test_a_recognizer_that_stops_listening_is_given_up_when_its_utterance_is_over() -> None:
+    """It hangs in the middle and reads no more audio: after the utterance's end that is a timeout too."""
+    recognizer = ScriptedStreaming(fault=lambda n, now: 60.0 if n == 0 and now >= 1_000 else None)
+    notes = await run_utterances(recognizer, TWO)
+    assert (EVERYTHING, [("recognizer_timeout", True)]) == (notes.words(), notes.troubles)
+
+
+async def test_a_providers_bug_is_a_crash_of_the_provider() -> None:
+    """An exception that is none of ours does not end the session; it is tried again like a crash."""
+
+    def fault(stream: int, ms: int) -> None:
+        if stream == 0:
+            raise ValueError("a bug")
+
+    notes = await run_utterances(ScriptedStreaming(fault=fault), TWO)
+    assert (EVERYTHING, [("bug", True)]) == (notes.words(), notes.troubles)
+
+
 async def test_a_recognizer_that_always_breaks_leaves_the_place_to_the_second_pass() -> None:
     """After the last attempt the place is settled, so that the reconciler need not wait for it."""
     recognizer = ScriptedStreaming(fault=lambda n, now: crash())

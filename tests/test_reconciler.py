@@ -201,6 +201,30 @@ def test_a_vendors_words_in_silence_get_an_utterance_of_their_own() -> None:
     assert "only the first pass heard this" == finals[-1].degraded
 
 
+def test_a_broken_streams_last_interim_does_not_haunt_the_transcript() -> None:
+    """A new stream says finally what the broken one had begun to say: nothing is shown twice."""
+    facts = _one_utterance(0, start=1_000)
+    opened, closed = facts[0], facts[2]
+    assert isinstance(closed, Closed)
+    ghost = (Word("hello", 1_300, 1_700), Word("word", 1_760, 2_200))
+    parts = ((Word("hello", 1_320, 1_690),), (Word("word", 1_700, 1_755),))
+    finals = transcript(
+        shown(
+            [
+                opened,
+                FirstPass(Hypothesis(1_000, 2_200, ghost), (0, 1)),
+                FirstPass(Hypothesis(1_000, 1_690, parts[0], final=True), (1, 1)),
+                FirstPass(Hypothesis(1_690, 1_755, parts[1], final=True), (1, 2)),
+                closed,
+                SecondPassFailed(closed.utterance, "timeout"),
+                Settled(FOREVER),
+                Heard(FOREVER),
+            ]
+        )
+    )
+    assert ["hello word"] == [revision.text for revision in finals]
+
+
 def test_an_answer_before_its_utterance_is_kept() -> None:
     """An answer may overtake the voice detector's facts (they cross a broker)."""
     opened, closed, answer = (

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 from tests.scripted import ScriptedUtterances, crash, numbered, spoken
 
-from twopass.errors import RecognizerCrashed, RecognizerRejected, RecognizerTimeout
+from twopass.errors import RecognizerCrashed, RecognizerError, RecognizerRejected, RecognizerTimeout
 from twopass.recognizers import UtteranceAudio
 from twopass.second_pass import Job, SecondPass, SecondPassSettings
 from twopass.types import Hypothesis, Usage
@@ -50,10 +50,11 @@ async def test_the_earliest_deadline_goes_first_and_speculation_last() -> None:
     async with running(recognizer) as queue:
         first = queue.submit(utterance(1), used=ignore)
         await asyncio.sleep(0.01)
+        now = asyncio.get_running_loop().time()
         jobs = [
-            queue.submit(utterance(1), used=ignore, deadline=1.0, speculative=True),
-            queue.submit(utterance(1), used=ignore, deadline=30.0),
-            queue.submit(utterance(1), used=ignore, deadline=20.0),
+            queue.submit(utterance(1), used=ignore, deadline=now + 1, speculative=True),
+            queue.submit(utterance(1), used=ignore, deadline=now + 30),
+            queue.submit(utterance(1), used=ignore, deadline=now + 20),
         ]
         for number, job in enumerate([first, *jobs]):
             job.answer.add_done_callback(noting(order, number))
@@ -143,3 +144,44 @@ async def test_a_refusal_is_not_tried_again() -> None:
     async with running(recognizer) as queue:
         assert isinstance(await failing(queue.submit(utterance(1), used=ignore)), RecognizerRejected)
     assert [1] == recognizer.calls
+
+
+async def test_an_utterance_that_kills_its_batch_is_tried_alone() -> None:
+    """One bad utterance among four: the other three are answered."""
+    poison = utterance(9)
+
+    def fault(call: int, ms: int) -> RecognizerError | None:
+        return crash() if call == 0 or ms == 9 * 250 else None
+
+    recognizer = ScriptedUtterances(max_batch=4, fault=fault)
+    async with running(recognizer) as queue:
+        good = [queue.submit(utterance(n + 1), used=ignore) for n in range(3)]
+        bad = queue.submit(poison, used=ignore)
+        assert [1, 2, 3] == [len(answer.words) for answer in await asyncio.gather(*(job.answer for job in good))]
+        assert isinstance(await failing(bad), RecognizerCrashed)
+    assert [4, 1, 1, 1, 1] == recognizer.calls
+
+
+async def test_a_providers_bug_fails_its_batch_and_not_the_queue() -> None:
+    """An exception that is none of ours is told as one, and the next utterance is served."""
+
+    def fault(call: int, ms: int) -> None:
+        if call == 0:
+            raise ValueError("a bug")
+
+    async with running(ScriptedUtterances(fault=fault)) as queue:
+        assert 2 == len((await queue.submit(utterance(2), used=ignore).answer).words)
+
+
+async def test_what_cannot_be_done_in_time_is_given_up_at_once() -> None:
+    """Overload: a job whose deadline is nearer than a batch takes fails early, so that the next one is in time."""
+    recognizer = ScriptedUtterances(fault=lambda call, ms: 0.08)
+    async with running(recognizer) as queue:
+        for _ in range(3):
+            await queue.submit(utterance(1), used=ignore).answer
+        now = asyncio.get_running_loop().time()
+        late = queue.submit(utterance(1), used=ignore, deadline=now + 0.001)
+        good = queue.submit(utterance(2), used=ignore, deadline=now + 5)
+        assert isinstance(await failing(late), RecognizerTimeout)
+        assert 2 == len((await good.answer).words)
+    assert 4 == len(recognizer.calls)

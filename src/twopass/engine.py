@@ -149,17 +149,21 @@ class Engine:
         """
         problems = []
         for name, profile in self._config.profiles.items():
-            opened = await self._open_profile(name)
-            parts = ((profile.first_pass, opened.first_notice), (profile.second_pass, opened.second_notice))
-            for part in (part for part, notice in parts if notice is not None):
+            for part, kind in ((profile.first_pass, "streaming"), (profile.second_pass, "utterance")):
                 try:
-                    await asyncio.to_thread(recognizers.find(part.provider).fetch, part.settings, progress)
-                except RecognizerUnavailable as error:
+                    await self._fetch(part, kind, progress)
+                except (ConfigError, RecognizerUnavailable) as error:
                     problems.append(str(error))
                 else:
                     self._profiles.pop(name, None)
-                    await self._open_profile(name)
+        await self.warm()
         return problems
+
+    async def _fetch(self, part: PassConfig, kind: str, progress: Progress) -> None:
+        try:
+            await self._recognizer(part, kind)
+        except RecognizerUnavailable:
+            await asyncio.to_thread(recognizers.find(part.provider).fetch, part.settings, progress)
 
     def _profile(self, name: str) -> Profile:
         if name not in self._config.profiles:
@@ -169,6 +173,8 @@ class Engine:
 
     async def _open_profile(self, name: str) -> _Opened:
         profile = self._profile(name)
+        if name in self._profiles:
+            return self._profiles[name]
         async with self._lock:
             if name not in self._profiles:
                 first, first_notice = await self._with_fallback(profile.first_pass, "streaming")
@@ -195,7 +201,8 @@ class Engine:
         key = json.dumps([kind, part.provider, dict(part.settings)], sort_keys=True, default=str)
         if key not in self._recognizers:
             provider = recognizers.find(part.provider)
-            recognizer: Any = getattr(provider, kind)(part.settings)
+            # In a thread: it may import heavy packages, and ask a driver for its devices.
+            recognizer: Any = await asyncio.to_thread(getattr(provider, kind), part.settings)
             await recognizer.open()
             self._recognizers[key] = recognizer
         return self._recognizers[key]
@@ -211,8 +218,9 @@ class Engine:
 def _fitting(profile: Profile, second: Capabilities) -> SegmenterSettings:
     """The profile's segmenter, with utterances that fit the second pass with their context."""
     context = 2 * profile.second_pass_run.context_ms
+    shortest = profile.segmenter.min_cut + profile.segmenter.cut_margin + 500
     longest = int(second.max_utterance_seconds * 1000) - context
-    return replace(profile.segmenter, max_utterance=max(2_000, min(profile.segmenter.max_utterance, longest)))
+    return replace(profile.segmenter, max_utterance=max(shortest, min(profile.segmenter.max_utterance, longest)))
 
 
 def _check_language(language: str | None, opened: _Opened) -> None:

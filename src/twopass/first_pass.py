@@ -9,12 +9,14 @@ answer is rebased, and a stream that fails is opened again with its cursor at th
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
+import structlog
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
@@ -24,11 +26,13 @@ from tenacity import (
     wait_random,
 )
 
-from twopass.errors import RecognizerError, RecognizerTimeout
+from twopass.errors import RecognizerCrashed, RecognizerError, RecognizerTimeout
 from twopass.recognizers import Capabilities, StreamingRecognizer, StreamOptions
 from twopass.reconciler import FOREVER, SNAP_MS, FirstPass, Settled
 from twopass.tape import Cursor, Tape
 from twopass.types import Hypothesis, Usage, Utterance, Words, milliseconds, samples
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,20 +151,29 @@ class FirstPassRunner:
         self._listener.trouble(cast("RecognizerError", error), retrying=True)
 
     async def _one_stream(self, place: _Place) -> None:
+        place.moved()
         origin = place.origin(self._set.overlap_ms)
         stream = _Stream(self._streams, origin, Cursor(self._tape, samples(origin)))
         self._streams += 1
         answers = self._recognizer.stream(self._audio(stream.cursor, place), self._options)
-        async with aclosing(_patient(answers, place, self._set.silence_seconds, self.capabilities.provider)) as heard:
-            async for answer in heard:
-                if isinstance(answer, Usage):
-                    self._listener.used(answer)
-                else:
-                    self._say(answer, stream, place)
+        provider = self.capabilities.provider
+        try:
+            async with aclosing(_patient(answers, place, self._set.silence_seconds, provider)) as heard:
+                async for answer in heard:
+                    if isinstance(answer, Usage):
+                        self._listener.used(answer)
+                    else:
+                        self._say(answer, stream, place)
+        except RecognizerError:
+            raise
+        except Exception as error:  # a provider's bug must not end the session: the second pass goes on
+            log.exception("the first pass's provider has a bug")
+            raise RecognizerCrashed(f"The provider failed: {error!r}.", provider=provider, code="bug") from error
 
     async def _audio(self, cursor: Cursor, place: _Place) -> AsyncIterator[bytes]:
         most = samples(self.capabilities.chunk_ms)
         while chunk := await place.read(cursor, most):
+            place.moved()
             yield chunk
 
     def _say(self, hypothesis: Hypothesis, stream: _Stream, place: _Place) -> None:
@@ -173,51 +186,76 @@ class FirstPassRunner:
             self._listener.fact(Settled(rebased.end))
 
 
-class _Place(Protocol):
-    """A stretch of tape that one stream hears."""
+class _Place(ABC):
+    """
+    A stretch of tape that one stream hears.
 
-    done_until: int
-    over: asyncio.Event
+    Attributes:
+        done_until: End of the last final word, ms: where the next stream begins.
+    """
 
+    def __init__(self, start: int) -> None:
+        self.done_until = start
+        self._moved = 0.0
+
+    def moved(self) -> None:
+        """The recognizer took audio or gave an answer."""
+        self._moved = asyncio.get_running_loop().time()
+
+    def silent_for(self, seconds: float) -> bool:
+        """Whether the place has ended and nothing has moved for so long."""
+        return self.over and asyncio.get_running_loop().time() - self._moved >= seconds
+
+    @property
+    @abstractmethod
+    def over(self) -> bool:
+        """Whether no more audio will come."""
+
+    @abstractmethod
     def origin(self, overlap_ms: int) -> int:
         """Where the stream begins, ms."""
 
+    @abstractmethod
     async def read(self, cursor: Cursor, most: int) -> bytes:
         """The next audio, b"" at the end."""
 
+    @abstractmethod
     def clipped(self, hypothesis: Hypothesis) -> Hypothesis:
         """Only what belongs to this place."""
 
 
-class _Whole:
+class _Whole(_Place):
     """The whole tape."""
 
     def __init__(self, tape: Tape) -> None:
-        self.done_until = 0
-        self.over = asyncio.Event()
+        super().__init__(0)
         self._tape = tape
+
+    @property
+    def over(self) -> bool:
+        return self._tape.finished
 
     def origin(self, overlap_ms: int) -> int:  # noqa: ARG002 - the contract's
         return max(self.done_until, milliseconds(self._tape.start))
 
     async def read(self, cursor: Cursor, most: int) -> bytes:
-        chunk = await cursor.next(most)
-        if not chunk:
-            self.over.set()
-        return chunk
+        return await cursor.next(most)
 
     def clipped(self, hypothesis: Hypothesis) -> Hypothesis:
         return hypothesis
 
 
-class _Heard:
+class _Heard(_Place):
     """One utterance of the segmenter, whose end comes later."""
 
     def __init__(self, utterance: Utterance) -> None:
-        self.done_until = utterance.start
-        self.over = asyncio.Event()
+        super().__init__(utterance.start)
         self._utterance = utterance
         self._closed = asyncio.Event()
+
+    @property
+    def over(self) -> bool:
+        return self._closed.is_set()
 
     def close(self, utterance: Utterance) -> None:
         self._utterance = utterance
@@ -247,8 +285,6 @@ class _Heard:
             chunk = await cursor.next(most, until=None if end is None else samples(end))
             if not chunk:
                 break
-        if not chunk:
-            self.over.set()
         return chunk
 
     async def _more(self, cursor: Cursor) -> None:
@@ -275,22 +311,20 @@ def _between(words: Words, start: int, end: int | None) -> Words:
 async def _patient(
     answers: AsyncIterator[Hypothesis | Usage], place: _Place, silence_seconds: float, provider: str
 ) -> AsyncGenerator[Hypothesis | Usage, None]:
-    """The same answers; raises RecognizerTimeout when none comes long after the audio has ended."""
+    """The same answers; raises RecognizerTimeout when the audio has ended and nothing moves any more."""
     async with aclosing(answers):  # type: ignore[type-var]
         while True:
             following = asyncio.ensure_future(anext(answers))
-            over = asyncio.ensure_future(place.over.wait())
             try:
-                await asyncio.wait({following, over}, return_when=asyncio.FIRST_COMPLETED)
-                if not following.done():
-                    async with asyncio.timeout(silence_seconds):
-                        await asyncio.shield(following)
-                yield following.result()
+                while not following.done():
+                    await asyncio.wait({following}, timeout=silence_seconds / 4)
+                    if not following.done() and place.silent_for(silence_seconds):
+                        raise RecognizerTimeout("No answer after the end of the audio.", provider=provider)
+                answer = following.result()
             except StopAsyncIteration:
                 return
-            except TimeoutError:
-                raise RecognizerTimeout("No answer after the end of the audio.", provider=provider) from None
             finally:
-                over.cancel()
                 following.cancel()
                 await asyncio.wait({following})  # a generator can only be closed when it is at rest
+            place.moved()
+            yield answer

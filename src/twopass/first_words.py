@@ -80,11 +80,10 @@ class FirstWords:
             return None
         self._finals[stream, number] = hypothesis
         self._last_final[stream] = max(number, self._last_final.get(stream, -1))
-        low, high = hypothesis.start, hypothesis.end
+        gone = [h for key, (_, h) in self._interims.items() if key <= stream]
         if stream in self._interims and self._interims[stream][0] < number:
-            _, replaced = self._interims.pop(stream)
-            low, high = min(low, replaced.start), max(high, replaced.end)
-        return low, high
+            del self._interims[stream]
+        return min(h.start for h in (hypothesis, *gone)), max(h.end for h in (hypothesis, *gone))
 
     def _final_words(self, low: float, high: float) -> Iterator[Word]:
         taken: list[Span] = []
@@ -94,11 +93,17 @@ class FirstWords:
 
     def _interim_words(self, low: float, high: float) -> Iterator[tuple[Word, bool]]:
         taken: list[Span] = [(h.start, h.end) for h in self._finals.values()]
-        for _, (_, hypothesis) in sorted(self._interims.items(), key=_sequence):
+        for stream, (_, hypothesis) in sorted(self._interims.items(), key=_sequence):
+            if self._overtaken(stream, hypothesis):
+                continue
             for i, word in enumerate(hypothesis.words):
                 if _free(word, taken, low, high):
                     yield word, i < hypothesis.stable
             taken.append((hypothesis.start, hypothesis.end))
+
+    def _overtaken(self, stream: int, interim: Hypothesis) -> bool:
+        """Whether a later stream has finally spoken where this one, which has broken off, had only begun to."""
+        return any(later > stream and final.end > interim.start for (later, _), final in self._finals.items())
 
 
 def _sequence(item: tuple[Any, Any]) -> Any:

@@ -9,7 +9,6 @@ One channel of a session. Data flows one way:
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -22,7 +21,7 @@ from twopass.first_pass import FirstPassRunner, FirstPassSettings
 from twopass.guard import GuardSettings
 from twopass.outbox import Event, ProviderTrouble, SpeechChanged
 from twopass.recognizers import StreamingRecognizer, StreamOptions, UtteranceAudio
-from twopass.reconciler import FOREVER, Closed, Fact, Heard, Opened, Reconciler
+from twopass.reconciler import FOREVER, Closed, Fact, Heard, Opened, Reconciler, Settled
 from twopass.rewriting import Rewriter
 from twopass.second_pass import Job, SecondPass, SecondPassSettings
 from twopass.segmenter import (
@@ -107,17 +106,26 @@ class Lane:
         """Until the tape ends and every utterance is final."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._first.run())
-            await self._hear()
-            self._first.finish()
-            self.fact(Heard(FOREVER))
-            await self._second.finish()
+            try:
+                await self._hear()
+                self._first.finish()
+                self.fact(Heard(FOREVER))
+                await self._second.finish()
+            finally:
+                self._second.close()
 
     async def room(self) -> None:
         """Wait while too much is unheard, or, for recordings, too many utterances wait for their second pass."""
-        most = math.inf if self._parts.realtime else _MOST_UNFINISHED
-        while self._cursor.lag > samples(_MOST_UNHEARD_MS) or self._unfinished > most:
+        while self._crowded():
             self._progress.clear()
             await self._progress.wait()
+
+    def _crowded(self) -> bool:
+        if not self._parts.realtime and self._unfinished > _MOST_UNFINISHED:
+            return True
+        needed = self.tape.end if self._first.needs_from is None else self._first.needs_from
+        behind = self.tape.end - min(self._cursor.at, needed + samples(self._parts.segmenter.max_utterance))
+        return behind > samples(_MOST_UNHEARD_MS)
 
     def finalize(self) -> None:
         """End the running utterance where the tape ends now."""
@@ -131,7 +139,7 @@ class Lane:
             while await self.tape.wait_beyond(self._cursor.at + FRAME_SAMPLES - 1):
                 listening = await self._hear_frames(listening)
         finally:
-            await listening.close()
+            listening.close()
         self._segmented(self._segmenter.finish())
 
     async def _hear_frames(self, listening: Listening) -> Listening:
@@ -140,13 +148,15 @@ class Lane:
         pcm = self.tape.read(self._cursor.at, self._cursor.at + whole)
         for attempt in range(3):
             try:
+                if attempt:
+                    listening.close()
+                    listening = await self._parts.voice.listen()
                 frames = await listening.frames(pcm)
                 break
             except RecognizerError as error:
                 if attempt == 2:
                     raise
                 log.warning("voice detector failed", session=self._session.id, error=error.code)
-                listening = await self._parts.voice.listen()
         for frame in frames:
             self._segmented(self._segmenter.push(frame.probability, frame.loudness))
         self._cursor.at += whole
@@ -162,7 +172,7 @@ class Lane:
 
     def _release(self) -> None:
         """Forget audio that neither the passes nor a coming utterance can need."""
-        context = self._parts.second_settings.context_ms
+        context = max(self._parts.second_settings.context_ms, self._parts.second_settings.pause_context_ms)
         unfinished = self._reconciler.unfinished_since
         needed = [samples(self._segmenter.settled - context - self._parts.first_settings.overlap_ms)]
         if unfinished is not None:
@@ -180,7 +190,7 @@ class Lane:
                 case Started(start, cut):
                     self._started(start, cut)
                 case Paused(start, end):
-                    self._second.paused(start, end)
+                    self._second.paused(replace(self._open, end=end))
                 case Resumed():
                     self._second.resumed()
                 case Ended(start, end, speech_ms, cut):
@@ -212,6 +222,8 @@ class Lane:
                 self._unfinished -= 1
                 self._progress.set()
             self._session.show(revision)
+        if isinstance(fact, Settled):
+            self._release()
 
     def used(self, usage: Usage) -> None:
         """Something was used."""
@@ -241,6 +253,11 @@ class Lane:
     def rewriting(self) -> SecondPassSettings:
         """How the second pass is run."""
         return self._parts.second_settings
+
+    @property
+    def rewriter(self) -> str:
+        """The second pass's provider."""
+        return self._parts.second_pass.capabilities.provider
 
     @property
     def guard(self) -> GuardSettings:

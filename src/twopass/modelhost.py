@@ -22,7 +22,7 @@ import struct
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -31,6 +31,7 @@ from twopass.errors import RecognizerCrashed, RecognizerError, RecognizerUnavail
 
 _LENGTH = struct.Struct("<I")
 _READY = b"ready\n"
+_IDLE_CHANNELS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +124,14 @@ class Channel:
             raise self._told(message.error)
         return message
 
-    async def close(self) -> None:
-        """Hang up; the child's thread or fork ends."""
-        self._writer.close()
-        with contextlib.suppress(OSError):
-            await self._writer.wait_closed()
+    @property
+    def alive(self) -> bool:
+        """False once the child has hung up."""
+        return not self._reader.at_eof() and not self._writer.is_closing()
+
+    def close(self) -> None:
+        """Hang up at once, whatever is still unsent: the child's thread or fork ends."""
+        self._writer.transport.abort()
 
     def _told(self, error: Exception) -> RecognizerError:
         if isinstance(error, RecognizerError):
@@ -147,6 +151,7 @@ class ModelHost:
         self._directory: tempfile.TemporaryDirectory[str] | None = None
         self._lock = asyncio.Lock()
         self._closed = False
+        self._idle: list[Channel] = []
 
     @property
     def pid(self) -> int | None:
@@ -176,6 +181,28 @@ class ModelHost:
                 break
         return Channel(self._model.provider, reader, writer)
 
+    @contextlib.asynccontextmanager
+    async def channel(self) -> AsyncIterator[Channel]:
+        """A connection for one piece of work. It is used again, unless the work is broken off."""
+        channel = self._rested() or await self.connect()
+        try:
+            yield channel
+        except BaseException:
+            channel.close()
+            raise
+        if len(self._idle) < _IDLE_CHANNELS:
+            self._idle.append(channel)
+        else:
+            channel.close()
+
+    def _rested(self) -> Channel | None:
+        while self._idle:
+            channel = self._idle.pop()
+            if channel.alive:
+                return channel
+            channel.close()
+        return None
+
     async def restart(self) -> None:
         """Kill a child that hangs; the next connection starts a new one."""
         await _end(self._process)
@@ -183,6 +210,8 @@ class ModelHost:
     async def close(self) -> None:
         """End the child."""
         self._closed = True
+        while self._idle:
+            self._idle.pop().close()
         async with self._lock:
             if self._process and self._process.returncode is None:
                 self._process.terminate()

@@ -123,14 +123,15 @@ class StreamingRecognizer(Protocol):
 @runtime_checkable
 class UtteranceRecognizer(Protocol):
     """
-    Hears whole utterances. `recognize` answers in the order of the batch and raises only `RecognizerError`.
+    Hears whole utterances. `recognize` answers in the order of the batch and raises only `RecognizerError`. It is
+    cancelled only when it hangs: then it must leave behind nothing that hangs.
     """
 
     @property
     def capabilities(self) -> Capabilities: ...
 
     async def open(self) -> None:
-        """Load what is needed. Called once before the first batch."""
+        """Load what is needed and does not run (any more). Called before every batch."""
 
     async def close(self) -> None:
         """Let go of processes and connections."""

@@ -25,6 +25,9 @@ class Host(Protocol):
     def guard(self) -> GuardSettings: ...
 
     @property
+    def rewriter(self) -> str: ...
+
+    @property
     def realtime(self) -> bool: ...
 
     def submit(self, window: tuple[int, int], *, deadline: float, speculative: bool = False) -> Job:
@@ -40,41 +43,50 @@ class Rewriter:
 
     def __init__(self, lane: Host) -> None:
         self._lane = lane
-        self._guess: tuple[int, int, Job] | None = None
+        self._guess: tuple[tuple[int, int], Job] | None = None
         self._waiting: set[asyncio.Task[None]] = set()
 
-    def paused(self, start: int, end: int) -> None:
+    def paused(self, utterance: Utterance) -> None:
         """A short silence: begin, in case the utterance ends here."""
         if self._lane.rewriting.speculate and self._lane.realtime:
-            self._guess = (start, end, self._lane.submit((start, end), deadline=self._deadline(), speculative=True))
+            window = self._window(utterance)
+            self._guess = (window, self._lane.submit(window, deadline=self._deadline(), speculative=True))
 
     def resumed(self) -> None:
         """It did not end."""
         if self._guess is not None:
-            self._guess[2].drop()
+            self._guess[1].drop()
         self._guess = None
 
     def ended(self, utterance: Utterance) -> None:
         """It ended: take the guess if it was right, else submit."""
-        assert utterance.end is not None
-        low = utterance.start - self._context(utterance.cut_left)
-        high = utterance.end + self._context(utterance.cut_right)
-        guess, self._guess = self._guess, None
-        if guess is not None and guess[:2] == (low, high):
-            job = guess[2]
+        window = self._window(utterance)
+        if self._guess is not None and self._guess[0] == window:
+            job = self._guess[1]
             job.confirm(self._deadline())
+            self._guess = None
         else:
-            if guess is not None:
-                guess[2].drop()
-            job = self._lane.submit((low, high), deadline=self._deadline())
-        task = asyncio.create_task(self._answer(utterance, max(0, low), job))
+            self.resumed()
+            job = self._lane.submit(window, deadline=self._deadline())
+        task = asyncio.create_task(self._answer(utterance, window[0], job))
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
 
+    def _window(self, utterance: Utterance) -> tuple[int, int]:
+        """What is decoded (ms): the utterance, with context on the far side of forced cuts."""
+        assert utterance.end is not None
+        low = utterance.start - self._context(utterance.cut_left)
+        return max(0, low), utterance.end + self._context(utterance.cut_right)
+
     def _context(self, cut: Cut) -> int:
-        """How much (ms) is decoded on the far side of a border."""
         settings = self._lane.rewriting
         return {Cut.NONE: 0, Cut.PAUSE: settings.pause_context_ms, Cut.SPEECH: settings.context_ms}[cut]
+
+    def close(self) -> None:
+        """Nobody waits any more: drop what is queued."""
+        self.resumed()
+        for task in self._waiting:
+            task.cancel()
 
     async def finish(self) -> None:
         """Wait for all answers."""
@@ -90,10 +102,10 @@ class Rewriter:
                 job = self._lane.submit(plain, deadline=job.deadline)
                 hypothesis = (await self._in_time(job)).shifted(utterance.start)
         except TimeoutError:
-            error = RecognizerTimeout("The second pass was too slow.", provider="")
-            self._failed(utterance, error, "timeout")
+            error = RecognizerTimeout("The second pass was too slow.", provider=self._lane.rewriter)
+            self._failed(utterance, error)
         except RecognizerError as error:
-            self._failed(utterance, error, f"failed: {error.code}")
+            self._failed(utterance, error)
         else:
             self._lane.fact(SecondPass(utterance, hypothesis))
 
@@ -102,7 +114,8 @@ class Rewriter:
         async with asyncio.timeout_at(None if math.isinf(job.deadline) else job.deadline):
             return await job.answer
 
-    def _failed(self, utterance: Utterance, error: RecognizerError, reason: str) -> None:
+    def _failed(self, utterance: Utterance, error: RecognizerError) -> None:
+        reason = "timeout" if isinstance(error, RecognizerTimeout) else f"failed: {error.code}"
         self._lane.failed(Pass.SECOND, error)
         self._lane.fact(SecondPassFailed(utterance, reason))
 

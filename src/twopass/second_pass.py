@@ -13,9 +13,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+import structlog
+
 from twopass.errors import RecognizerCrashed, RecognizerError, RecognizerTimeout, RecognizerUnavailable
 from twopass.recognizers import Capabilities, Recognition, UtteranceAudio, UtteranceRecognizer
 from twopass.types import Hypothesis, Usage
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ class SecondPass:
         self._set = settings
         self._jobs: list[Job] = []
         self._arrived = asyncio.Event()
+        self._batch_seconds = 0.0  # running mean
 
     @property
     def capabilities(self) -> Capabilities:
@@ -113,30 +118,52 @@ class SecondPass:
                 await self._decode(batch)
 
     def _take(self) -> list[Job]:
-        """The most urgent jobs that are still wanted."""
+        """The most urgent jobs that are still wanted. One that failed before is tried alone, for the others' sake."""
+        self._give_up_hopeless()
         wanted = sorted((job for job in self._jobs if not job.answer.done()), key=lambda job: job.urgency)
-        size = self.capabilities.max_batch
+        size = 1 if wanted and wanted[0].attempts else self.capabilities.max_batch
         batch, self._jobs = wanted[:size], wanted[size:]
         if not self._jobs:
             self._arrived.clear()
         return batch
 
+    def _give_up_hopeless(self) -> None:
+        """
+        Fail what cannot be done in time: its first-pass words become final sooner, and the others get their turn.
+
+        Without this, an overloaded queue that serves the earliest deadline first serves only what expires meanwhile.
+        """
+        soonest = asyncio.get_running_loop().time() + self._batch_seconds
+        for job in self._jobs:
+            if job.deadline < soonest and not job.speculative and not job.answer.done():
+                job.answer.set_exception(self._too_late("The second pass is overloaded."))
+
+    def _too_late(self, message: str) -> RecognizerTimeout:
+        return RecognizerTimeout(message, provider=self.capabilities.provider)
+
     async def _decode(self, batch: list[Job]) -> None:
+        loop = asyncio.get_running_loop()
         try:
+            await self._recognizer.open()  # starting a model anew may take longer than a hang may last
+            began = loop.time()
             async with asyncio.timeout(self._set.hang_ms / 1000):
                 answers = await self._recognizer.recognize([job.audio for job in batch])
+            self._deliver(batch, answers)
         except TimeoutError:
-            provider = self.capabilities.provider
-            self._fail(batch, RecognizerTimeout("The second pass did not answer.", provider=provider))
+            self._fail(batch, self._too_late("The second pass did not answer."))
         except RecognizerError as error:
             self._fail(batch, error)
+        except Exception as error:
+            log.exception("the second pass's provider has a bug")
+            provider = self.capabilities.provider
+            self._fail(batch, RecognizerCrashed(f"The provider failed: {error!r}.", provider=provider, code="bug"))
         else:
-            self._deliver(batch, answers)
+            self._batch_seconds += (loop.time() - began - self._batch_seconds) / 8
 
     def _deliver(self, batch: list[Job], answers: Sequence[Recognition]) -> None:
         for job, answer in zip(batch, answers, strict=True):
             for usage in answer.usage:
-                job.used(replace(usage, speculative=job.answer.cancelled()))
+                job.used(replace(usage, speculative=job.speculative and job.answer.cancelled()))
             if not job.answer.done():
                 job.answer.set_result(answer.hypothesis)
 

@@ -59,6 +59,12 @@ class SegmenterSettings:
     min_cut: int = 2_000
     pause_loudness: float = 0.1
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.post_roll <= self.short_silence <= self.endpoint_silence:
+            raise ValueError("post_roll <= short_silence <= endpoint_silence must hold")
+        if self.max_utterance < self.min_cut + self.cut_margin + 500:
+            raise ValueError("max_utterance must exceed min_cut + cut_margin by 500 ms")
+
 
 @dataclass(frozen=True, slots=True)
 class Started:

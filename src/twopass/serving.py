@@ -16,11 +16,28 @@ _MAX_FRAME_BYTES = 4 << 20
 
 
 class _Quiet(uvicorn.Server):
-    """A server that leaves signals to whoever started it."""
+    """
+    A server that leaves signals to whoever started it, and does not end the program.
+
+    Attributes:
+        up: It answers.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            fix = "The lines above say why."
+            raise ConfigError("The server did not start.", code="not_started", fix=fix) from None
+        self.up.set()
 
 
 def _settings(app: FastAPI) -> uvicorn.Config:
@@ -57,17 +74,20 @@ def url_of(listener: socket.socket) -> str:
 
 @contextlib.asynccontextmanager
 async def served(app: FastAPI, listener: socket.socket | None = None) -> AsyncIterator[str]:
-    """Serve in this event loop; gives the URL. Whoever leaves the context stops the server."""
-    listener = listener or listen("127.0.0.1", 0)
-    server = _Quiet(_settings(app))
-    running = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        while not server.started:
-            await asyncio.sleep(0.02)
-            if running.done():
-                running.result()
-                raise ConfigError("The server did not start.", code="not_started", fix="The lines above say why.")
-        yield url_of(listener)
-    finally:
-        server.should_exit = True
-        await running
+    """
+    Serve in this event loop; gives the URL. Whoever leaves the context stops the server.
+
+    Raises ConfigError if the server cannot start.
+    """
+    with contextlib.closing(listener or listen("127.0.0.1", 0)) as listener:
+        server = _Quiet(_settings(app))
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            up = asyncio.create_task(server.up.wait())
+            await asyncio.wait((running, up), return_when=asyncio.FIRST_COMPLETED)
+            up.cancel()
+            if server.started:
+                yield url_of(listener)
+        finally:
+            server.should_exit = True
+            await running

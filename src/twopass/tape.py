@@ -61,13 +61,13 @@ class Tape:
             raise TapeError("The tape is finished.", code="tape_finished")
         if len(pcm) % BYTES_PER_SAMPLE:
             raise TapeError("Half a sample cannot be written.", code="odd_bytes")
-        at = self.end if at is None else at
+        before = self.end
+        at = before if at is None else at
         if at < 0:
             raise TapeError(f"Sample index {at} is negative.", code="bad_index")
         self._fill_hole(at)
-        fresh = pcm[(self.end - at) * BYTES_PER_SAMPLE :]
-        if fresh:
-            self._pcm += fresh
+        self._pcm += pcm[(self.end - at) * BYTES_PER_SAMPLE :]
+        if self.end > before:
             self._wake()
 
     def finish(self) -> None:

@@ -7,11 +7,13 @@ The voice detector: Silero VAD (the ONNX file inside faster-whisper) in a proces
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from twopass.errors import RecognizerCrashed
 from twopass.modelhost import Channel, Connection, HostedModel, ModelHost, Serve
 from twopass.segmenter import FRAME_SAMPLES
 from twopass.types import BYTES_PER_SAMPLE
@@ -19,6 +21,7 @@ from twopass.types import BYTES_PER_SAMPLE
 FRAME_BYTES = FRAME_SAMPLES * BYTES_PER_SAMPLE
 _CONTEXT_SAMPLES = 64
 _STATE = (1, 1, 128)
+_HANG_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +48,29 @@ class VoiceDetector:
 
     async def listen(self) -> Listening:
         """A new channel, with a memory of its own."""
-        return Listening(await self._host.connect())
+        return Listening(self._host, await self._host.connect())
 
 
 class Listening:
     """One channel's detector. Feed it consecutive whole frames."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, host: ModelHost, channel: Channel) -> None:
+        self._host = host
         self._channel = channel
 
     async def frames(self, pcm: bytes) -> Sequence[Frame]:
-        """One `Frame` per 512 samples. Raises RecognizerCrashed."""
-        await self._channel.send(pcm)
-        return cast("Sequence[Frame]", await self._channel.receive())
+        """One `Frame` per 512 samples. Raises RecognizerCrashed, also if the detector hangs: it is ended then."""
+        try:
+            async with asyncio.timeout(_HANG_SECONDS):
+                await self._channel.send(pcm)
+                return cast("Sequence[Frame]", await self._channel.receive())
+        except TimeoutError as error:
+            await self._host.restart()
+            raise RecognizerCrashed("The voice detector did not answer.", provider="silero-vad") from error
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Hang up."""
-        await self._channel.close()
+        self._channel.close()
 
 
 # -- the child --------------------------------------------------------------------------------------------------------

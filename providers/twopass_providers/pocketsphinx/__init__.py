@@ -8,7 +8,6 @@ and the second pass of last resort.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -32,7 +31,6 @@ from twopass_providers.pocketsphinx import messages
 NAME = "pocketsphinx"
 _ENGINE = "twopass_providers.pocketsphinx.engine"
 _UNDERSTANDS = "US English only, any subject, lower case without punctuation; gets roughly every second word wrong."
-_IDLE_CHANNELS = 8
 _REMEMBERED_SPEAKERS = 1000
 
 
@@ -61,43 +59,28 @@ class StreamingPocketsphinx:
             languages=("en", "en-US"),
         )
         self._host = ModelHost(HostedModel(NAME, f"{_ENGINE}:load_streaming", settings.model_dump(), fork=True))
-        self._idle: list[Channel] = []
         self._means: OrderedDict[str, str] = OrderedDict()
 
     async def open(self) -> None:
         await self._host.start()
 
     async def close(self) -> None:
-        while self._idle:
-            await self._idle.pop().close()
         await self._host.close()
 
     async def stream(self, audio: AsyncIterator[bytes], options: StreamOptions) -> AsyncIterator[Hypothesis | Usage]:
-        channel = await self._channel()
-        sender = asyncio.create_task(self._send(channel, audio, options))
-        in_order = False
-        try:
-            while not in_order:
-                result: messages.StreamResult = await channel.receive()
-                in_order = result.final
-                if result.final:
-                    self._remember(options.session, result.cepstral_mean)
-                    yield Usage(NAME, "cpu", Clock.CPU_BUSY, result.busy_seconds)
-                yield messages.hypothesis(result)
-        finally:
-            sender.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sender
-            await self._hand_back(channel, reusable=in_order)
-
-    async def _channel(self) -> Channel:
-        return self._idle.pop() if self._idle else await self._host.connect()
-
-    async def _hand_back(self, channel: Channel, *, reusable: bool) -> None:
-        if reusable and len(self._idle) < _IDLE_CHANNELS:
-            self._idle.append(channel)
-        else:
-            await channel.close()
+        async with self._host.channel() as channel:
+            sender = asyncio.create_task(self._send(channel, audio, options))
+            try:
+                result = messages.StreamResult((), 0)
+                while not result.final:
+                    result = await channel.receive()
+                    if result.final:
+                        self._remember(options.session, result.cepstral_mean)
+                        yield Usage(NAME, "cpu", Clock.CPU_BUSY, result.busy_seconds)
+                    yield messages.hypothesis(result)
+            finally:
+                sender.cancel()
+                await asyncio.wait({sender})
 
     async def _send(self, channel: Channel, audio: AsyncIterator[bytes], options: StreamOptions) -> None:
         try:
@@ -107,7 +90,7 @@ class StreamingPocketsphinx:
                     await channel.send(chunk)
             await channel.send(b"")
         except Exception:
-            await channel.close()  # so that the receiver does not wait for ever
+            channel.close()  # so that the receiver does not wait for ever
             raise
 
     def _remember(self, session: str, cepstral_mean: str | None) -> None:
@@ -139,12 +122,10 @@ class FullSearchPocketsphinx:
         await self._host.close()
 
     async def recognize(self, batch: Sequence[UtteranceAudio]) -> Sequence[Recognition]:
-        channel = await self._host.connect()
-        try:
+        results: Sequence[messages.UtteranceResult]
+        async with self._host.channel() as channel:
             await channel.send(tuple(utterance.pcm for utterance in batch))
-            results: Sequence[messages.UtteranceResult] = await channel.receive()
-        finally:
-            await channel.close()
+            results = await channel.receive()
         return [
             Recognition(
                 messages.utterance_hypothesis(result),

@@ -6,6 +6,7 @@ As a first pass it runs through `twopass.windowing`: the growing utterance is de
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -14,7 +15,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from twopass.errors import RecognizerUnavailable
-from twopass.modelhost import Channel, HostedModel, ModelHost
+from twopass.modelhost import HostedModel, ModelHost
 from twopass.recognizers import (
     Capabilities,
     Finding,
@@ -73,6 +74,7 @@ class UtteranceWhisper:
             provider=NAME,
             model=f"{weights.title} on {'GPU' if device == 'cuda' else 'CPU'}",
             understands=weights.understands,
+            languages=weights.languages,
             max_utterance_seconds=30.0,
             max_batch=settings.batch or (_GPU_BATCH if device == "cuda" else _CPU_BATCH),
         )
@@ -90,28 +92,22 @@ class UtteranceWhisper:
                 },
             )
         )
-        self._idle: list[Channel] = []
 
     async def open(self) -> None:
         await self._host.start()
 
     async def close(self) -> None:
-        while self._idle:
-            await self._idle.pop().close()
         await self._host.close()
 
     async def recognize(self, batch: Sequence[UtteranceAudio]) -> Sequence[Recognition]:
-        channel = self._idle.pop() if self._idle else await self._host.connect()
-        in_order = False
+        results: Sequence[messages.Result]
         try:
-            await channel.send([_request(utterance) for utterance in batch])
-            results: Sequence[messages.Result] = await channel.receive()
-            in_order = True
-        finally:
-            if in_order:
-                self._idle.append(channel)
-            else:
-                await channel.close()
+            async with self._host.channel() as channel:
+                await channel.send([_request(utterance) for utterance in batch])
+                results = await channel.receive()
+        except asyncio.CancelledError:
+            await self._host.restart()  # it hangs, and would keep the next batch waiting
+            raise
         return [Recognition(messages.hypothesis(result), (self._usage(result),)) for result in results]
 
     def _usage(self, result: messages.Result) -> Usage:
@@ -135,7 +131,7 @@ class Whisper:
         return UtteranceWhisper(parsed, models.locate(parsed.model))
 
     def fetch(self, settings: Settings, progress: Progress) -> None:
-        models.fetch(parse_settings(WhisperSettings, NAME, settings).model, progress)
+        models.fetch(parse_settings(StreamingSettings, NAME, settings).model, progress)
 
     def diagnose(self) -> Sequence[Finding]:
         gpu = models.has_gpu()

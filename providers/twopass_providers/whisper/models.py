@@ -37,6 +37,7 @@ class Weights:
     directory: str
     title: str
     understands: str
+    languages: tuple[str, ...]
 
 
 def demo_directory() -> Path:
@@ -65,11 +66,14 @@ def locate(model: str) -> Weights:
             str(demo_directory()),
             "tiny-whisper (bundled demo model)",
             "Only about 300 English words of meeting talk in synthetic voices; human speech comes out as nonsense.",
+            ("en",),
         )
     if _is_path(model):
         return _directory(Path(model).expanduser())
     name = name_for(model)
-    return Weights(_cached(name), f"Whisper {name}", _understands(name))
+    english = name.endswith(".en") or name.startswith("distil")
+    understands = f"Human speech in {'English' if english else 'about 100 languages'}, with capitals and punctuation."
+    return Weights(_cached(name), f"Whisper {name}", understands, ("en",) if english else _all_languages())
 
 
 def fetch(model: str, progress: Progress) -> str:
@@ -87,6 +91,8 @@ def fetch(model: str, progress: Progress) -> str:
                 etag_timeout=5,
             )
         )
+    except ConfigError:
+        raise
     except Exception as error:  # the hub client raises whatever its layers raise
         raise RecognizerUnavailable(
             f"Whisper {name} could not be downloaded ({type(error).__name__}).",
@@ -109,7 +115,8 @@ def _directory(path: Path) -> Weights:
             code="not_a_model",
             fix="Convert it with ct2-transformers-converter, or name a model such as base.",
         )
-    return Weights(str(path), f"Whisper from {path.name}", "What its training taught it; twopass cannot know.")
+    understands = "What its training taught it; twopass cannot know."
+    return Weights(str(path), f"Whisper from {path.name}", understands, _all_languages())
 
 
 def _cached(name: str) -> str:
@@ -142,10 +149,10 @@ def _repository(name: str) -> str:
     return str(_MODELS[name])
 
 
-def _understands(name: str) -> str:
-    if name.endswith(".en") or name.startswith("distil"):
-        return "Human speech in English, with capitals and punctuation."
-    return "Human speech in about 100 languages, with capitals and punctuation."
+def _all_languages() -> tuple[str, ...]:
+    from faster_whisper.tokenizer import _LANGUAGE_CODES
+
+    return tuple(_LANGUAGE_CODES)
 
 
 def _reporting(name: str, progress: Progress) -> type[Any]:

@@ -42,6 +42,8 @@ log = structlog.get_logger()
 
 _HANDSHAKE_SECONDS = 10.0
 _MOST_PROBLEMS = 20
+_RAW_PIECE = 16_000  # bytes decoded at once: two seconds of mulaw, a millisecond or two of work
+_COMPRESSED_PIECE = 2_000
 
 
 @dataclass(slots=True)
@@ -167,7 +169,7 @@ class Connection:
 
     async def _take(self, received: str | bytes, session: Session, listener: _Listener) -> None:
         if isinstance(received, bytes):
-            listener.hear(session, received)
+            await listener.hear(session, received)
             return
         match messages.parse_client(received):
             case messages.Finalize():
@@ -246,20 +248,21 @@ class _Listener:
         self._format = start.format
         contained = self._format.encoding in (Encoding.WEBM, Encoding.OGG, Encoding.CONTAINER)
         stereo = contained or self._format.channels == 2
+        self._piece = _COMPRESSED_PIECE if contained else _RAW_PIECE
         self.channels = 2 if self._format.separate_channels and stereo else 1
         indexed = start.audio.framing is messages.Framing.INDEXED
         self._framing = IndexedFraming(self._format) if indexed else None
         self._decoder: AudioDecoder = open_decoder(self._format)
 
-    def hear(self, session: Session, frame: bytes) -> None:
+    async def hear(self, session: Session, frame: bytes) -> None:
         """A binary frame. Raises ProtocolError, AudioError, TapeError, SessionClosed."""
         if self._framing is None:
-            self._write(session, self._decoder.feed(frame))
+            await self._decode(session, frame)
             return
         placed = self._framing.place(frame)
         if placed.after_hole is not None:
             self._skip(session, placed.after_hole)
-        self._write(session, self._decoder.feed(placed.data))
+        await self._decode(session, placed.data)
         self._framing.count(placed)
 
     async def finish(self, session: Session) -> None:
@@ -268,6 +271,13 @@ class _Listener:
         self._write(session, await asyncio.to_thread(self._decoder.finish))
         if self._decoder.error is not None:
             raise self._decoder.error
+
+    async def _decode(self, session: Session, data: bytes) -> None:
+        """In pieces: the event loop must not feel a large frame, nor the tape a flood."""
+        for at in range(0, len(data), self._piece):
+            self._write(session, self._decoder.feed(data[at : at + self._piece]))
+            await session.room()
+            await asyncio.sleep(0)
 
     def close(self) -> None:
         """Let go of the decoder."""
