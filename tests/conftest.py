@@ -9,11 +9,12 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 from hypothesis import HealthCheck, settings
@@ -59,7 +60,8 @@ class Server:
 
     def metric(self, name: str) -> float:
         """A value of /metrics without labels."""
-        lines = httpx.get(f"{self.url}/metrics").text.splitlines()
+        with urllib.request.urlopen(f"{self.url}/metrics") as answer:
+            lines = answer.read().decode().splitlines()
         return float(next(line.split()[1] for line in lines if line.startswith(f"{name} ")))
 
     def children(self) -> list[psutil.Process]:
@@ -128,9 +130,11 @@ def _ready_url(process: subprocess.Popen[bytes], log: Path) -> str:
         said = re.search(r"http://[\d.]+:\d+", log.read_text())
         if said:
             try:
-                if httpx.get(f"{said[0]}/readyz").is_success:
-                    return said[0]
-            except httpx.TransportError:
+                urllib.request.urlopen(f"{said[0]}/readyz").close()
+                return said[0]
+            except urllib.error.HTTPError as error:
+                error.close()  # its models are being loaded
+            except OSError:
                 pass  # it does not listen yet
         time.sleep(0.1)
     raise AssertionError(f"not ready: {log.read_text()}")

@@ -80,6 +80,19 @@ def run_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     structlog.reset_defaults()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def demo(
+    tmp_path_factory: pytest.TempPathFactory, config_file: Path, environment: dict[str, str]
+) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """`twopass demo` and what it writes. It takes as long as the sample, so it runs beside all other tests."""
+    log = tmp_path_factory.mktemp("demo") / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command("demo", "--config", config_file), stderr=output, env=environment)
+    with process:
+        yield process, log
+        process.kill()
+
+
 def wav(pcm: bytes) -> bytes:
     """A WAV file."""
     file = io.BytesIO()
@@ -315,14 +328,6 @@ def test_model_that_nobody_knows(run: Run) -> None:
     assert "nonsense" in run("models", "pull", "nonsense", code=1).stderr
 
 
-def test_demo(run: Run, config_file: Path) -> None:
-    """The demo shows the whole sample as it was spoken, in real time, and ends."""
-    done = run("demo", "--config", config_file)
-    captions = " ".join(re.findall(r"^ +\d+:\d\d  (.*)$", done.stderr, flags=re.MULTILINE))
-    assert folded(REFERENCE) == folded(captions)
-    assert "words rewritten by the second pass" in done.stderr
-
-
 # Signals
 
 
@@ -362,6 +367,23 @@ def test_server_ends_in_order(
     assert "Traceback" not in server.log.read_text()
 
 
+def test_command_that_is_terminated(tmp_path: Path, small_config: Path, environment: dict[str, str]) -> None:
+    """SIGTERM ends a command with a server of its own as it ends any program, and nothing stays behind."""
+    log = tmp_path / "log"
+    arguments: list[str | Path] = ["transcribe", "-", "--encoding", "pcm_s16le", "--config", small_config]
+    with log.open("wb") as errors:
+        env = environment | {"TMPDIR": str(tmp_path)}
+        process = subprocess.Popen(command(*arguments), stdin=subprocess.PIPE, stderr=errors, env=env)
+    with process:
+        _until(lambda: "second pass" in log.read_text())
+        models = psutil.Process(process.pid).children(recursive=True)
+        process.terminate()
+        assert 128 + signal.SIGTERM == process.wait(30)
+    assert [] == psutil.wait_procs(models, timeout=10)[1]
+    assert [] == list(tmp_path.glob("twopass*"))
+    assert "Traceback" not in log.read_text()
+
+
 def test_killed_server_leaves_no_process(tmp_path: Path, small_config: Path, environment: dict[str, str]) -> None:
     """Even kill -9 of the server ends its models."""
     with running_server(tmp_path, small_config, environment) as server:
@@ -369,3 +391,14 @@ def test_killed_server_leaves_no_process(tmp_path: Path, small_config: Path, env
         asyncio.run(_interrupted(server, signal.SIGKILL))
         server.process.wait(30)
         assert [] == psutil.wait_procs(models, timeout=30)[1]
+
+
+def test_demo(demo: tuple[subprocess.Popen[bytes], Path]) -> None:
+    """The demo shows the whole sample as it was spoken, in real time, and ends."""
+    process, log = demo
+    assert 0 == process.wait(120)
+    said = log.read_text()
+    captions = " ".join(re.findall(r"^ +\d+:\d\d  (.*)$", said, flags=re.MULTILINE))
+    assert folded(REFERENCE) == folded(captions)
+    assert "words rewritten by the second pass" in said
+    assert "Traceback" not in said

@@ -250,13 +250,18 @@ async def test_work_in_order_keeps_its_connection(hosting: Hosting, fork: bool) 
                 assert third is not second
 
 
+async def break_off(host: ModelHost) -> None:
+    """Ask and do not wait for the answer."""
+    async with host.channel() as channel:
+        await channel.send("an answer to this must reach nobody")
+        raise ZeroDivisionError
+
+
 async def test_work_broken_off_leaves_no_answer_for_the_next(hosting: Hosting) -> None:
     """Whoever breaks off, or finds the model dead, leaves a connection that is not used again."""
     async with hosting(fork=True) as host:
         with pytest.raises(ZeroDivisionError):
-            async with host.channel() as channel:
-                await channel.send("an answer to this must reach nobody")
-                raise ZeroDivisionError
+            await break_off(host)
         async with host.channel() as channel:
             pid, _, _, message = await asked(channel, "mine")
             assert "mine" == message

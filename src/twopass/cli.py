@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from enum import StrEnum
+from collections.abc import Callable, Coroutine
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import structlog
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from twopass import config as configuration
 from twopass import playing, recognizers, serving
-from twopass.audio import Encoding, probe_duration
-from twopass.client import Client, ClientSession, Transcript
-from twopass.compare.timeline import Timeline
+from twopass.audio import Encoding
+from twopass.client import Client
 from twopass.config import Config, PassConfig
-from twopass.console import Captions, costs, downloads, figures, introduction, trouble
+from twopass.console import downloads
 from twopass.engine import Engine
 from twopass.errors import AudioError, ConfigError, TwopassError
 from twopass.gateway.app import create_app
-from twopass.gateway.messages import ClientAudio, Cost, ErrorMessage, ProviderChange, Segment
 from twopass.recognizers import Settings, StreamingRecognizer, UtteranceRecognizer
-from twopass.transcript import Format, write
+from twopass.transcribing import Job, Mic, show_live
+from twopass.transcript import Format
 
 app = typer.Typer(
     help="Live speech-to-text that appears at once and ends up right.",
@@ -43,6 +39,7 @@ app = typer.Typer(
 models_app = typer.Typer(help="Whisper weights on this machine.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 
+_T = TypeVar("_T")
 _out = Console()
 _err = Console(stderr=True)
 _SAMPLE = Path(str(files("twopass"))) / "assets" / "sample.wav"
@@ -54,18 +51,12 @@ ConfigOption = Annotated[
 ]
 
 
-class Mic(StrEnum):
-    """What FILE may be besides a path."""
-
-    MICROPHONE = "mic"
-    STDIN = "-"
-
-
 def main() -> None:
-    """Entry point: errors of ours are one line with the fix, not a traceback. SIGTERM ends it as Ctrl-C does."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Entry point: errors of ours are one line with the fix, not a traceback."""
     try:
         app()
+    except asyncio.CancelledError:
+        raise SystemExit(128 + signal.SIGTERM) from None
     except TwopassError as error:
         _err.print(Text.assemble((error.code, "bold red"), f": {error.message}"), soft_wrap=True)
         if error.fix:
@@ -101,7 +92,7 @@ def serve(
     """Serve the page, the WebSocket and the REST API."""
     settings = _load(config)
     listener = serving.listen(host or settings.server.host, settings.server.port if port is None else port)
-    asyncio.run(_serve(settings, listener, sample=sample))
+    _run(_serve(settings, listener, sample=sample))
 
 
 async def _serve(settings: Config, listener: socket.socket, *, sample: bool) -> None:
@@ -141,12 +132,12 @@ def demo(config: ConfigOption = None) -> None:
         async with serving.served(create_app(settings)) as url:
             await _show_sample(url)
 
-    asyncio.run(run())
+    _run(run())
 
 
 async def _show_sample(url: str) -> None:
     async with Client(url).session(profile=_SAMPLE_PROFILE) as session:
-        await _show_live(session, playing.chunked(playing.from_file(_SAMPLE)))
+        await show_live(session, playing.chunked(playing.from_file(_SAMPLE)))
 
 
 @app.command()
@@ -172,7 +163,7 @@ def transcribe(
     """Transcribe files, standard input or the microphone: captions on the terminal, the transcript on stdout."""
     _check(sources, output)
     settings = _with_second_pass(_only(_load(config), profile), second_pass_model)
-    job = _Job(profile, language, fast, separate_channels, encoding, rate)
+    job = Job(profile, language, fast, separate_channels, encoding, rate)
 
     async def run() -> list[str]:
         if server:
@@ -180,118 +171,11 @@ def transcribe(
         async with serving.served(create_app(settings)) as url:
             return [await job.run(url, source, format) for source in sources]
 
-    text = "\n".join(asyncio.run(run()))
+    text = "\n".join(_run(run()))
     if output:
         output.write_text(text, encoding="utf-8")
     else:
         sys.stdout.write(text)
-
-
-class _Job:
-    """One `transcribe` command."""
-
-    def __init__(
-        self, profile: str | None, language: str | None, fast: bool, separate: bool, encoding: Encoding, rate: int
-    ) -> None:
-        self._profile = profile
-        self._language = language
-        self._fast = fast
-        self._separate = separate
-        self._encoding = encoding
-        self._rate = rate
-
-    async def run(self, url: str, source: str, style: Format) -> str:
-        """Transcribe one source; returns the transcript."""
-        audio, form = self._audio(source)
-        realtime = source == Mic.MICROPHONE or not self._fast
-        async with Client(url).session(
-            audio=form,
-            profile=self._profile,
-            language=self._language,
-            separate_channels=self._separate,
-            realtime=realtime,
-        ) as session:
-            if realtime:
-                pace = source not in tuple(Mic)
-                timeline = await _show_live(session, audio, channels=form.channels, pace=pace)
-                return write(timeline.finals(), style)
-            return await _show_progress(session, audio, source, style)
-
-    def _audio(self, source: str) -> tuple[AsyncIterator[bytes], ClientAudio]:
-        if source == Mic.MICROPHONE:
-            return playing.from_microphone(), ClientAudio()
-        if source == Mic.STDIN:
-            return playing.from_stdin(), ClientAudio(encoding=self._encoding, sample_rate=self._rate)
-        channels = 2 if self._separate else 1
-        blocks = playing.from_file(Path(source), separate_channels=self._separate)
-        return playing.chunked(blocks, channels), ClientAudio(channels=channels)
-
-
-async def _show_live(
-    session: ClientSession, audio: AsyncIterator[bytes], *, channels: int = 1, pace: bool = True
-) -> Timeline:
-    """Play audio into a session and show what comes back; returns what was seen and when."""
-    loop = asyncio.get_running_loop()
-    start = loop.time()
-
-    def began(at: float) -> None:
-        nonlocal start
-        start = at
-
-    _err.print(introduction(session.started))
-    timeline, cost = Timeline(), None
-    session.feed(playing.paced(audio, channels, began) if pace else audio)
-    transcript = Transcript()
-    with Captions(_err) as captions, _until_interrupted(session):
-        async for message in session:
-            match message:
-                case Segment():
-                    revision = transcript.take(message)
-                    timeline.add(revision, (loop.time() - start) * 1000)
-                    captions.show(revision)
-                case Cost():
-                    cost = message
-                case ErrorMessage() | ProviderChange():
-                    _err.print(trouble(message))
-    _err.print(figures(timeline, cost))
-    return timeline
-
-
-async def _show_progress(session: ClientSession, audio: AsyncIterator[bytes], source: str, style: Format) -> str:
-    """Send a recording at full speed with a progress bar; returns the transcript."""
-    transcript, cost = Transcript(), None
-    seconds = probe_duration(Path(source)) if source != Mic.STDIN else None
-    name = TextColumn("{task.description}", markup=False)
-    columns = (name, BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=_err, transient=True) as progress:
-        task = progress.add_task(Path(source).name, total=seconds)
-        session.feed(audio)
-        async for message in session:
-            if isinstance(message, Segment):
-                revision = transcript.take(message)
-                progress.update(task, completed=revision.end / 1000)
-            elif isinstance(message, Cost):
-                cost = message
-            elif isinstance(message, ErrorMessage | ProviderChange):
-                _err.print(trouble(message))
-    _err.print(costs(cost))
-    return write(transcript.revisions, style)
-
-
-@contextlib.contextmanager
-def _until_interrupted(session: ClientSession) -> Iterator[None]:
-    """Ctrl-C ends the audio, not the program: the last words still become final. The second one ends the program."""
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        loop.remove_signal_handler(signal.SIGINT)
-        loop.create_task(session.stop())  # noqa: RUF006 - it ends with the session
-
-    try:
-        loop.add_signal_handler(signal.SIGINT, stop)
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
 
 
 @app.command()
@@ -337,6 +221,17 @@ def pull(
     with downloads(_err) as report:
         recognizers.find("whisper").fetch({"model": name}, report)
     _err.print("Done. New sessions will use it.")
+
+
+def _run(work: Coroutine[Any, Any, _T]) -> _T:
+    """Run it in an event loop. SIGTERM ends it in order, as Ctrl-C does: no process and no file stays behind."""
+
+    async def until_terminated() -> _T:
+        running = asyncio.ensure_future(work)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+        return await running
+
+    return asyncio.run(until_terminated())
 
 
 def _load(path: Path | None) -> Config:

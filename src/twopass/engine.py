@@ -147,6 +147,7 @@ class Engine:
         """
         Download what profiles' passes lack; returns what could not be had. New sessions use what was downloaded.
         """
+        await self.warm()  # what opens a profile meanwhile would open it with its fallback
         problems = []
         for name, profile in self._config.profiles.items():
             for part, kind in ((profile.first_pass, "streaming"), (profile.second_pass, "utterance")):

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
+import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,6 +42,46 @@ def test_weights_are_pulled_with_one_command_and_then_used(tmp_path: Path) -> No
     arguments = ["transcribe", str(SAMPLE), "--fast", "--second-pass-model", REPOSITORY]
     heard = command(*arguments, endpoint="http://127.0.0.1:9", cache=tmp_path)
     assert "We spent eight thousand dollars on the roadmap." in heard.stdout, heard.stderr
+
+
+SERVED = f"""
+default: live
+profiles:
+  live:
+    first_pass: {{provider: pocketsphinx}}
+    second_pass: {{provider: whisper, model: {REPOSITORY}, fallback: {{provider: pocketsphinx}}}}
+"""
+
+
+def test_a_server_downloads_what_it_lacks_and_then_uses_it(tmp_path: Path) -> None:
+    """Weights that a profile names are fetched in the background; until then the fallback speaks, with a notice."""
+    config = tmp_path / "served.yaml"
+    config.write_text(SERVED)
+    with hub.serving(models.demo_directory(), REPOSITORY) as endpoint:
+        environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+        command_line = [sys.executable, "-m", "twopass.cli", "serve", "--config", str(config), "--port", "0"]
+        with subprocess.Popen(command_line, env=environment, stderr=subprocess.PIPE, text=True) as server:
+            try:
+                assert server.stderr is not None
+                said = next(line for line in server.stderr if "http://" in line)
+                speakers = [*_second_passes(re.findall(r"http://[\d.:]+", said)[0])]
+            finally:
+                server.terminate()
+                server.communicate()
+    assert "whisper" == speakers[-1]["provider"]
+    assert all("stands in for it" in speaker["notice"] for speaker in speakers[:-1])
+
+
+def _second_passes(url: str) -> Iterator[dict[str, str]]:
+    """Who does the second pass, asked again and again until it is the one that was wanted."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with urllib.request.urlopen(f"{url}/v1/profiles") as answer:
+            (profile,) = json.load(answer)["profiles"]
+        yield profile["second_pass"]
+        if profile["second_pass"]["notice"] is None:
+            return
+        time.sleep(0.2)
 
 
 def test_a_hub_out_of_reach_is_said_with_the_command_that_helps(tmp_path: Path) -> None:

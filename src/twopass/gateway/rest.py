@@ -71,19 +71,21 @@ async def transcribe(
         try:
             channels = 2 if separate_channels else 1
             session = await engine.session(SessionRequest(profile, language, channels=channels, realtime=False))
-            revisions = await _transcript(session, path, separate_channels, metrics)
+            revisions = await _transcript(session, path, channels, metrics, request)
         finally:
             path.unlink(missing_ok=True)
     return Response(write(revisions, format), media_type=_MEDIA[format])
 
 
-async def _transcript(session: Session, path: Path, separate: bool, metrics: Metrics) -> list[Revision]:
+async def _transcript(
+    session: Session, path: Path, channels: int, metrics: Metrics, request: Request
+) -> list[Revision]:
     """Run a session over a file; returns its latest revisions. Raises AudioError if nothing can be decoded."""
     finals: list[Revision] = []
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(session.run())
-            await _feed(session, path, 2 if separate else 1, separate)
+            await _feed(session, path, channels, request)
             session.end()
     except* TwopassError as group:
         raise first_error(group) from None
@@ -96,12 +98,15 @@ async def _transcript(session: Session, path: Path, separate: bool, metrics: Met
     return finals
 
 
-async def _feed(session: Session, path: Path, lanes: int, separate: bool) -> None:
-    blocks = decode_file(path, separate_channels=separate)
+async def _feed(session: Session, path: Path, channels: int, request: Request) -> None:
+    """Put a file on the tape. Raises AudioError, and ProtocolError when nobody waits for the answer any more."""
+    blocks = decode_file(path, separate_channels=channels > 1)
     while (block := await asyncio.to_thread(_next, blocks)) is not None:
         if any(block):
-            session.write(fitted(block, lanes))
+            session.write(fitted(block, channels))
         await session.room()
+        if await request.is_disconnected():
+            raise ProtocolError("The client has hung up.", code="client_left")
 
 
 def _next(blocks: Iterator[tuple[bytes, ...]]) -> tuple[bytes, ...] | None:
