@@ -106,6 +106,27 @@ async def test_a_stream_per_utterance_is_rebased(utterances: list[Utterance]) ->
     assert (EVERYTHING, 2) == (notes.words(), recognizer.streams)
 
 
+async def test_words_beyond_a_forced_cut_stay_on_the_screen() -> None:
+    """What the old stream heard after the cut is shown, as not yet certain, until the new stream has heard it."""
+    tape, notes = Tape(), Notes()
+    runner = FirstPassRunner(ScriptedStreaming(), tape, StreamOptions(), notes, SETTINGS)
+    task = asyncio.create_task(runner.run())
+    tape.write(spoken(WORDS, LENGTH)[: 4_000 * 32])
+    runner.opened(Utterance("a", 0))
+    await asyncio.sleep(0.1)
+    runner.closed(CUT[0])
+    await asyncio.sleep(0.1)
+    shown = [(word.text, word.start) for word in WORDS if word.end <= 4_000]
+    assert shown == [(text, start) for text, start, _ in notes.words()]
+    runner.opened(Utterance("b", 2_480, cut_left=Cut.PAUSE))
+    tape.write(spoken(WORDS, LENGTH)[4_000 * 32 :])
+    runner.closed(CUT[1])
+    tape.finish()
+    runner.finish()
+    await task
+    assert EVERYTHING == notes.words()
+
+
 def once(stream: int, ms: int) -> Fault:
     """Break once: in this stream, when it has heard so much."""
 

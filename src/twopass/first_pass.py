@@ -177,11 +177,14 @@ class FirstPassRunner:
             yield chunk
 
     def _say(self, hypothesis: Hypothesis, stream: _Stream, place: _Place) -> None:
-        rebased = place.clipped(hypothesis.shifted(stream.origin))
-        stream.said += 1
+        heard = hypothesis.shifted(stream.origin)
+        rebased = place.clipped(heard)
         if rebased.final:
             place.done_until = rebased.words[-1].end if rebased.words else rebased.end
-        self._listener.fact(FirstPass(rebased, (stream.number, stream.said)))
+        for said in (rebased, place.beyond(heard)):
+            if said is not None:
+                stream.said += 1
+                self._listener.fact(FirstPass(said, (stream.number, stream.said)))
         if rebased.final and self.capabilities.endpoints:
             self._listener.fact(Settled(rebased.end))
 
@@ -222,6 +225,10 @@ class _Place(ABC):
     @abstractmethod
     def clipped(self, hypothesis: Hypothesis) -> Hypothesis:
         """Only what belongs to this place."""
+
+    def beyond(self, hypothesis: Hypothesis) -> Hypothesis | None:  # noqa: ARG002 - for those who override it
+        """What was heard after the end of the place, to be shown until the next stream has heard it too."""
+        return None
 
 
 class _Whole(_Place):
@@ -302,6 +309,13 @@ class _Heard(_Place):
         lost = len(_between(hypothesis.words, 0, start))
         high = max(start, hypothesis.end if end is None else end if hypothesis.final else min(end, hypothesis.end))
         return replace(hypothesis, start=start, end=high, words=words, stable=max(0, hypothesis.stable - lost))
+
+    def beyond(self, hypothesis: Hypothesis) -> Hypothesis | None:
+        end = self._utterance.end
+        words = () if end is None else _between(hypothesis.words, end, None)
+        if end is None or not words or not hypothesis.final or not self._utterance.cut_right:
+            return None
+        return replace(hypothesis, start=end, end=max(end, hypothesis.end), words=words, stable=0, final=False)
 
 
 def _between(words: Words, start: int, end: int | None) -> Words:

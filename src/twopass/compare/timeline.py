@@ -18,7 +18,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from twopass.alignment import changed_words, folded
-from twopass.types import Pass, Revision, Status, Words
+from twopass.types import Pass, Revision, Status, Word, Words
+
+_SAME_WORD_MS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +77,11 @@ class Timeline:
         return [revision.end for revision in finals if (revision.end, revision.channel) in starts]
 
     def first_partial_latencies(self) -> list[float]:
-        """One per utterance that has words."""
-        latencies = []
+        """One per utterance that has words and does not begin at a forced cut (that was shown before)."""
+        cuts, latencies = set(self.cuts()), []
         for history in self.utterances():
+            if history[0].revision.start in cuts:
+                continue
             shown = next((seen for seen in history if seen.revision.words), None)
             spoken = self._spoken(history[-1].revision)
             if shown is not None and spoken:
@@ -97,10 +101,10 @@ class Timeline:
     def word_lags(self) -> list[float]:
         """For each word that the first pass ended with: how long after its end it was first shown."""
         lags = []
+        partials = [seen for seen in self.seen if seen.revision.source is Pass.FIRST]
         for history in self.utterances():
-            partials = [seen for seen in history if seen.revision.source is Pass.FIRST]
-            if partials:
-                lags += [_first_shown(word_index, partials) for word_index in range(len(partials[-1].revision.words))]
+            said = [seen for seen in history if seen.revision.source is Pass.FIRST]
+            lags += [_first_shown(word, partials, said[-1].at) for word in (said[-1].revision.words if said else ())]
         return lags
 
     def unstable_words(self) -> int:
@@ -132,10 +136,15 @@ def percentile(values: Iterable[float], percent: float) -> float | None:
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
-def _first_shown(index: int, partials: Sequence[Seen]) -> float:
-    word = partials[-1].revision.words[index]
+def _first_shown(word: Word, partials: Sequence[Seen], latest: float) -> float:
+    """How long after its end a word was first shown, by whatever utterance held its place then."""
     for seen in partials:
-        words = seen.revision.words
-        if index < len(words) and folded(words[index].text) == folded(word.text):
+        if seen.at > latest:
+            break
+        if word.start < seen.revision.end + _SAME_WORD_MS and any(_same(word, other) for other in seen.revision.words):
             return seen.at - word.end
-    return partials[-1].at - word.end
+    return latest - word.end
+
+
+def _same(word: Word, other: Word) -> bool:
+    return abs(word.middle - other.middle) <= _SAME_WORD_MS and folded(word.text) == folded(other.text)
