@@ -10,6 +10,7 @@ import struct
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from itertools import pairwise
 
 import httpx
@@ -340,17 +341,16 @@ def test_silent_client_is_not_waited_for(silent_client: Future[Heard]) -> None:
     assert (["handshake_timeout"], 4408) == (heard.codes, heard.code)
 
 
-async def test_more_sessions_than_places(server: Server) -> None:
+async def test_more_sessions_than_places(server: Server, silent_client: Future[Heard]) -> None:
     """The client after the last place is told to come again, by socket and by upload; a place that is left is free."""
-    async with asyncio.TaskGroup() as group:
-        sockets = [await opened(server.url) for _ in range(8)]
-        for socket in sockets:
+    await asyncio.wrap_future(silent_client)  # it has a place, too
+    async with AsyncExitStack() as sockets:
+        for _ in range(8):
+            socket = await sockets.enter_async_context(opened(server.url))
             await socket.send(start())
             await socket.recv()
         refused = await talk(server.url, [start()])
         upload = await asyncio.to_thread(httpx.post, f"{server.url}/v1/transcriptions", files={"file": b"RIFF"})
-        for socket in sockets:
-            group.create_task(socket.close())
     assert (["too_many_sessions"], 4429) == (refused.codes, refused.code)
     assert refused.errors[0].retryable
     assert (429, "too_many_sessions", True) == (upload.status_code, upload.json()["code"], upload.json()["retryable"])
