@@ -29,6 +29,8 @@ SHORT = load("short_slt")
 PASS = PassDescription(provider="p", model="m", understands="nothing")
 STARTED = SessionStarted(event=1, session="s", profile="demo", first_pass=PASS, second_pass=PASS)
 FATAL = ErrorMessage(event=2, code="bad_audio", message="It is broken.", fix="Mend it.", fatal=True)
+UNREACHABLE = ["ws://127.0.0.1:9", "http://127.0.0.1:9/", "http://localhost:9"]
+NO_ADDRESS = ["nonsense", "127.0.0.1:80", "ws://", "ws://[", "ws://localhost:port", ""]
 ENDED = Ended(event=3, audio_ms=0, utterances=0, words=0, degraded=0)
 
 
@@ -119,6 +121,28 @@ async def test_leaving_early_hangs_up(server_url: str) -> None:
     assert session.summary is None
 
 
+async def test_failing_reader_ends_the_feed(server_url: str) -> None:
+    """When the program fails in the middle of the reading, nothing goes on feeding behind its back."""
+    ended = asyncio.Event()
+
+    async def waiting() -> AsyncIterator[bytes]:
+        try:
+            yield bytes(32_000)
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def fail() -> None:
+        async with Client(server_url).session() as session:
+            session.feed(waiting())
+            async for _ in session:
+                raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    assert ended.is_set()
+
+
 @pytest.mark.parametrize("data", [b"", SHORT.pcm])
 async def test_broken_source_is_told_to_the_reader(server_url: str, data: bytes) -> None:
     """When the iterator that is fed raises, so does the reading, instead of waiting for ever."""
@@ -175,7 +199,7 @@ async def test_connection_that_breaks() -> None:
     assert caught.value.retryable
 
 
-@pytest.mark.parametrize("url", ["ws://127.0.0.1:9", "http://127.0.0.1:9/", "nonsense", "127.0.0.1:80", "ws://"])
+@pytest.mark.parametrize("url", [*UNREACHABLE, *NO_ADDRESS])
 async def test_nobody_is_there(url: str) -> None:
     """An address where no server listens, or that is none, is told with what to do."""
     with pytest.raises(ConnectionLost) as caught:

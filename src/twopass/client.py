@@ -18,7 +18,6 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal, Self
-from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
@@ -40,7 +39,8 @@ from twopass.gateway.messages import (
 from twopass.types import Pass, Revision, Status, Word
 
 _BUFFERED_BYTES = 1 << 20
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_CLOSE_SECONDS = 1.0  # who leaves early does not wait until the server has heard all that is on its way
+_LOOPBACK = re.compile(r"wss?://(localhost|127\.0\.0\.1|\[::1\])[:/]")
 
 
 class ServerRefused(TwopassError):
@@ -67,7 +67,7 @@ class Client:
     def __init__(self, url: str) -> None:
         self._url = re.sub(r"^http", "ws", url.rstrip("/")) + "/v1/stream"
         # What listens on this machine is reached directly, whatever proxy the environment names.
-        self._proxy: Literal[True] | None = None if urlsplit(self._url).hostname in _LOOPBACK else True
+        self._proxy: Literal[True] | None = None if _LOOPBACK.match(self._url) else True
 
     async def __aenter__(self) -> Self:
         return self
@@ -102,9 +102,14 @@ class Client:
         try:
             # Sound hardly compresses, and what does (silence) would fill no buffer: nobody would wait for the server.
             socket = await connect(
-                self._url, compression=None, max_size=None, write_limit=_BUFFERED_BYTES, proxy=self._proxy
+                self._url,
+                compression=None,
+                max_size=None,
+                write_limit=_BUFFERED_BYTES,
+                proxy=self._proxy,
+                close_timeout=_CLOSE_SECONDS,
             )
-        except InvalidURI as error:
+        except (InvalidURI, ValueError) as error:  # a port that is no number is a ValueError
             fix = "Write it as ws://host:port or http://host:port."
             raise ConnectionLost(f"{self._url} is no address of a server.", fix=fix) from error
         except (OSError, InvalidHandshake, TimeoutError) as error:
@@ -112,8 +117,10 @@ class Client:
         async with socket:
             session = ClientSession(socket)
             await session.begin(start)
-            yield session
-            await session.close()
+            try:
+                yield session
+            finally:
+                await session.close()
 
 
 class ClientSession:
