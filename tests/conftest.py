@@ -22,9 +22,13 @@ from hypothesis import HealthCheck, settings
 # Machines differ and are shared: no test fails because it is slow.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("patient")
+PATIENCE = 240.0
+"""Seconds until a wait is given up. Less than pytest's own limit for a test, more than any loaded machine needs."""
 
+# The passes have time: which words come out does not depend on the machine.
 CONFIG = """\
 server: {max_sessions: 8, max_upload_mb: 4}
+sessions: {resume_seconds: 4, quiet_seconds: 120}
 default: demo
 download: false
 profiles:
@@ -33,14 +37,17 @@ profiles:
     language: en-US
     first_pass: {provider: pocketsphinx}
     second_pass: {provider: whisper, model: demo}
+    first_pass_run: {silence_seconds: 60}
+    second_pass_run: {deadline_ms: 120000}
   live:
     title: Any speech
     language: en-US
     first_pass: {provider: pocketsphinx}
     second_pass: {provider: whisper, model: auto, fallback: {provider: pocketsphinx}}
+    first_pass_run: {silence_seconds: 60}
+    second_pass_run: {deadline_ms: 120000}
 prices: {cpu_core: 0.04 USD}
 """
-_START_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -108,11 +115,13 @@ def server_url(server: Server) -> str:
 
 
 @contextlib.contextmanager
-def running_server(directory: Path, config_file: Path, environment: dict[str, str]) -> Iterator[Server]:
+def running_server(
+    directory: Path, config_file: Path, environment: dict[str, str], *, port: int = 0
+) -> Iterator[Server]:
     """Start a server that may write to the directory, wait until it is ready, and stop it afterwards."""
     log, temporary = directory / "log", directory / "t"
     temporary.mkdir()
-    command = [sys.executable, "-m", "twopass.cli", "serve", "--port", "0", "--config", str(config_file)]
+    command = [sys.executable, "-m", "twopass.cli", "serve", "--port", str(port), "--config", str(config_file)]
     with log.open("wb") as output:
         env = environment | {"TMPDIR": str(temporary)}
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env)
@@ -124,7 +133,7 @@ def running_server(directory: Path, config_file: Path, environment: dict[str, st
 
 def _ready_url(process: subprocess.Popen[bytes], log: Path) -> str:
     """Wait until the server says that sessions can begin; returns its address."""
-    give_up = time.monotonic() + _START_SECONDS
+    give_up = time.monotonic() + PATIENCE
     while time.monotonic() < give_up:
         assert process.poll() is None, log.read_text()
         said = re.search(r"http://[\d.]+:\d+", log.read_text())
@@ -144,7 +153,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     """End a server as Ctrl-C does, and by force if it does not listen."""
     process.send_signal(signal.SIGINT)
     try:
-        process.wait(30)
+        process.wait(PATIENCE / 2)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

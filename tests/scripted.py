@@ -11,10 +11,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import cast
 
+import numpy as np
+
+from twopass.cost.rates import Pricer
 from twopass.errors import RecognizerCrashed, RecognizerError
+from twopass.first_pass import FirstPassSettings
+from twopass.guard import GuardSettings
+from twopass.lane import SessionParts
 from twopass.recognizers import Capabilities, Recognition, StreamOptions, UtteranceAudio
+from twopass.second_pass import SecondPass, SecondPassSettings
+from twopass.segmenter import SegmenterSettings
 from twopass.types import BYTES_PER_SAMPLE, SAMPLES_PER_MS, Clock, Hypothesis, Pass, Usage, Word, Words
+from twopass.vad import FRAME_BYTES, Frame, VoiceDetector
+
+_MS_BYTES = SAMPLES_PER_MS * BYTES_PER_SAMPLE
 
 Fault = Callable[[int, int], RecognizerError | float | None]
 """Asked with the stream's number and the ms heard so far: an error to raise, seconds to hang, or None."""
@@ -32,15 +45,9 @@ def spoken(words: Sequence[Word], ms: int) -> bytes:
 
 def heard(audio: bytes) -> Words:
     """The words in a piece of audio, on its own clock. A word cut in half is heard as half."""
-    found: list[Word] = []
-    step = SAMPLES_PER_MS * BYTES_PER_SAMPLE
-    for ms in range(len(audio) // step):
-        value = int.from_bytes(audio[ms * step : ms * step + 2], "little")
-        if value and found and found[-1].text == str(value) and found[-1].end == ms:
-            found[-1] = Word(str(value), found[-1].start, ms + 1)
-        elif value:
-            found.append(Word(str(value), ms, ms + 1))
-    return tuple(found)
+    each_ms = np.frombuffer(audio[: len(audio) // _MS_BYTES * _MS_BYTES], "<u2")[::SAMPLES_PER_MS]
+    borders = [0, *(np.flatnonzero(np.diff(each_ms)) + 1).tolist(), len(each_ms)]
+    return tuple(Word(str(each_ms[start]), start, end) for start, end in pairwise(borders) if end and each_ms[start])
 
 
 def numbered(count: int, *, start: int = 0, length: int = 200, gap: int = 50) -> Words:
@@ -86,8 +93,9 @@ class ScriptedStreaming:
             words = tuple(word for word in heard(pcm) if word.start >= said)
             if self.endpoints and now - said >= self.final_every_ms:
                 done = tuple(word for word in words if word.end < now)
-                yield Hypothesis(said, done[-1].end if done else now, done, final=True, stable=len(done))
-                said = done[-1].end if done else now
+                end = done[-1].end if done else words[0].start if words else now
+                yield Hypothesis(said, end, done, final=True, stable=len(done))
+                said = end
             else:
                 yield Hypothesis(said, now, words, stable=max(0, len(words) - 2))
         await self._break(number, -1)
@@ -142,3 +150,37 @@ def _recognized(pcm: bytes) -> Recognition:
     words = heard(pcm)
     hypothesis = Hypothesis(0, len(pcm) // 32, words, final=True, stable=len(words))
     return Recognition(hypothesis, (Usage("scripted", "cpu", Clock.CPU_BUSY, 0.1, Pass.SECOND),))
+
+
+class ScriptedVoice:
+    """A voice detector for such audio: whatever is not silence is speech."""
+
+    async def listen(self) -> ScriptedVoice:
+        """A new channel; it has no memory."""
+        return self
+
+    async def frames(self, pcm: bytes) -> list[Frame]:
+        """One per 512 samples."""
+        pieces = [pcm[at : at + FRAME_BYTES] for at in range(0, len(pcm), FRAME_BYTES)]
+        return [Frame(float(any(piece)), sum(map(bool, piece)) / FRAME_BYTES) for piece in pieces]
+
+    def close(self) -> None: ...
+
+
+def scripted_parts(
+    second: SecondPass, *, endpoints: bool = False, realtime: bool = False, channels: int = 1
+) -> SessionParts:
+    """What a session of scripted recognizers is made of. Whoever gives the second pass also runs it."""
+    return SessionParts(
+        first_pass=ScriptedStreaming(endpoints=endpoints),
+        second_pass=second,
+        voice=cast("VoiceDetector", ScriptedVoice()),
+        pricer=Pricer({}, {}),
+        options=StreamOptions(),
+        segmenter=SegmenterSettings(max_utterance=4_500, cut_search=1_500, cut_margin=500, min_cut=500),
+        first_settings=FirstPassSettings(backoff_seconds=0.001),
+        second_settings=SecondPassSettings(),
+        guard=GuardSettings(),
+        channels=channels,
+        realtime=realtime,
+    )

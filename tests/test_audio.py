@@ -28,6 +28,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tests.conftest import PATIENCE
 
 from twopass.audio import AudioDecoder, AudioFormat, Encoding, decode_file, open_decoder, probe_duration
 from twopass.audio_containers import WavDemuxer
@@ -192,7 +193,7 @@ def audio_threads() -> list[threading.Thread]:
 
 def until_no_threads() -> bool:
     """Wait for decoder threads to end: they do so at their next read."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while audio_threads() and time.monotonic() < deadline:
         time.sleep(0.005)
     return not audio_threads()
@@ -523,13 +524,13 @@ def wav(data: bytes, size: int | None = None, *, rate: int = 16_000, extra: byte
 @pytest.mark.parametrize("size", [None, 0, 0x7FFF_FFFF, 0xFFFF_FFFF])
 def test_wav_streams_without_delay_whatever_length_it_claims(size: int | None) -> None:
     """Live WAV has no length; its first audio comes out of the call that brings it, without a thread."""
-    data, threads = s16(tone(0.5, 16_000)), len(audio_threads())
+    data, threads = s16(tone(0.5, 16_000)), audio_threads()
     file = wav(data, size, extra=b"LIST" + struct.pack("<I", 3) + b"abc\0")
     stream, header = decoder(Encoding.CONTAINER), len(file) - len(data)
     assert (b"",) == stream.feed(file[:header])
     assert (data[:100],) == stream.feed(file[header : header + 101])
     assert (data[100:],) == stream.feed(file[header + 101 :])
-    assert threads == len(audio_threads())
+    assert set(audio_threads()) <= set(threads)  # those of other tests may end meanwhile
 
 
 def test_tags_behind_the_audio_of_a_wav_are_not_heard() -> None:
@@ -568,7 +569,7 @@ def test_other_containers_stream_through_a_thread(container: str, codec: str, op
 def test_a_streamed_mp3_is_heard_before_it_ends() -> None:
     """Less than a second of it must come in before the first audio comes out."""
     data = media("mp3", "libmp3lame", tone(5, 44_100), rate=44_100)
-    stream, out, deadline = decoder(Encoding.CONTAINER), 0, time.monotonic() + 10
+    stream, out, deadline = decoder(Encoding.CONTAINER), 0, time.monotonic() + PATIENCE
     for piece in cut(data[: len(data) // 6], [500] * 10):
         out += len(stream.feed(piece)[0])
     while not out and time.monotonic() < deadline:  # the thread decodes between the calls
@@ -586,7 +587,7 @@ def test_a_process_may_exit_while_it_decodes() -> None:
         decoder.feed(sys.stdin.buffer.read())
     """
     data = media("mp3", "libmp3lame", tone(5, 44_100), rate=44_100)
-    ended = subprocess.run([sys.executable, "-c", dedent(program)], input=data * 20, capture_output=True, timeout=60)
+    ended = subprocess.run([sys.executable, "-c", dedent(program)], input=data * 20, capture_output=True)
     assert (0, b"") == (ended.returncode, ended.stderr)
 
 

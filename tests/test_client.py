@@ -27,7 +27,9 @@ from twopass.types import Pass, Status, Word
 
 SHORT = load("short_slt")
 PASS = PassDescription(provider="p", model="m", understands="nothing")
-STARTED = SessionStarted(event=1, session="s", profile="demo", first_pass=PASS, second_pass=PASS)
+STARTED = SessionStarted(
+    event=1, session="s", token="t", resume_seconds=5, profile="demo", first_pass=PASS, second_pass=PASS
+)
 FATAL = ErrorMessage(event=2, code="bad_audio", message="It is broken.", fix="Mend it.", fatal=True)
 UNREACHABLE = ["ws://127.0.0.1:9", "http://127.0.0.1:9/", "http://localhost:9"]
 NO_ADDRESS = ["nonsense", "127.0.0.1:80", "ws://", "ws://[", "ws://localhost:port", ""]

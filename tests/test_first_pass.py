@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from tests.scripted import Fault, ScriptedStreaming, crash, numbered, spoken
+from tests.waiting import until
 
+from twopass.backlog import Report
 from twopass.errors import RecognizerError, RecognizerRejected
 from twopass.first_pass import FirstPassRunner, FirstPassSettings
 from twopass.first_words import FirstWords
@@ -16,7 +18,8 @@ from twopass.reconciler import FOREVER, FirstPass, Settled
 from twopass.tape import Tape
 from twopass.types import Cut, Usage, Utterance
 
-SETTINGS = FirstPassSettings(attempts=3, backoff_seconds=0.001, silence_seconds=0.05)
+SETTINGS = FirstPassSettings(attempts=3, backoff_seconds=0.001)
+IMPATIENT = replace(SETTINGS, silence_seconds=0.4)
 WORDS = numbered(20)
 LENGTH = 5_000
 
@@ -28,6 +31,7 @@ class Notes:
     facts: list[FirstPass | Settled] = field(default_factory=list)
     usages: list[Usage] = field(default_factory=list)
     troubles: list[tuple[str, bool]] = field(default_factory=list)
+    skips: list[Report] = field(default_factory=list)
 
     def fact(self, fact: FirstPass | Settled) -> None:
         self.facts.append(fact)
@@ -37,6 +41,9 @@ class Notes:
 
     def trouble(self, error: RecognizerError, *, retrying: bool) -> None:
         self.troubles.append((error.code, retrying))
+
+    def skipped(self, start: int, end: int, depth: int, *, over: bool) -> None:
+        self.skips.append(Report(start, end, depth, over))
 
     def words(self) -> list[tuple[str, int, int]]:
         """What the first pass says in the end."""
@@ -65,11 +72,11 @@ async def run_whole(recognizer: ScriptedStreaming) -> Notes:
 
 
 async def run_utterances(
-    recognizer: ScriptedStreaming, utterances: list[Utterance], notes: Notes | None = None
+    recognizer: ScriptedStreaming, utterances: list[Utterance], settings: FirstPassSettings = SETTINGS
 ) -> Notes:
     """A recognizer that hears utterance by utterance."""
-    tape, notes = Tape(), notes or Notes()
-    runner = FirstPassRunner(recognizer, tape, StreamOptions(), notes, SETTINGS)
+    tape, notes = Tape(), Notes()
+    runner = FirstPassRunner(recognizer, tape, StreamOptions(), notes, settings)
     task = asyncio.create_task(runner.run())
     pcm = spoken(WORDS, LENGTH)
     for at in range(0, len(pcm), 3_200):
@@ -109,13 +116,14 @@ async def test_a_stream_per_utterance_is_rebased(utterances: list[Utterance]) ->
 async def test_words_beyond_a_forced_cut_stay_on_the_screen() -> None:
     """What the old stream heard after the cut is shown, as not yet certain, until the new stream has heard it."""
     tape, notes = Tape(), Notes()
-    runner = FirstPassRunner(ScriptedStreaming(), tape, StreamOptions(), notes, SETTINGS)
+    recognizer = ScriptedStreaming()
+    runner = FirstPassRunner(recognizer, tape, StreamOptions(), notes, SETTINGS)
     task = asyncio.create_task(runner.run())
     tape.write(spoken(WORDS, LENGTH)[: 4_000 * 32])
     runner.opened(Utterance("a", 0))
-    await asyncio.sleep(0.1)
+    await until(lambda: recognizer.heard_ms == [4_000])
     runner.closed(CUT[0])
-    await asyncio.sleep(0.1)
+    await until(lambda: any(isinstance(fact, Settled) for fact in notes.facts))
     shown = [(word.text, word.start) for word in WORDS if word.end <= 4_000]
     assert shown == [(text, start) for text, start, _ in notes.words()]
     runner.opened(Utterance("b", 2_480, cut_left=Cut.PAUSE))
@@ -158,17 +166,25 @@ async def test_an_utterance_whose_stream_breaks_is_heard_again(ms: int) -> None:
     assert EVERYTHING == notes.words()
 
 
+async def test_only_streams_that_bring_nothing_count_as_attempts() -> None:
+    """In a long session a vendor breaks more often than one would try in a row: each time after new final words."""
+    recognizer = ScriptedStreaming(endpoints=True, fault=lambda n, now: crash() if n < 4 and now >= 1_100 else None)
+    notes = await run_whole(recognizer)
+    assert (EVERYTHING, 5) == (notes.words(), recognizer.streams)
+    assert [True] * 4 == [retrying for _, retrying in notes.troubles]
+
+
 async def test_a_recognizer_that_falls_silent_after_the_audio_is_given_up() -> None:
     """It hangs after the end of audio: that is a timeout, and it is tried again."""
     recognizer = ScriptedStreaming(fault=lambda n, now: 60.0 if n == 0 and now == -1 else None)
-    notes = await run_utterances(recognizer, TWO)
+    notes = await run_utterances(recognizer, TWO, IMPATIENT)
     assert (EVERYTHING, [("recognizer_timeout", True)]) == (notes.words(), notes.troubles)
 
 
 async def test_a_recognizer_that_stops_listening_is_given_up_when_its_utterance_is_over() -> None:
     """It hangs in the middle and reads no more audio: after the utterance's end that is a timeout too."""
     recognizer = ScriptedStreaming(fault=lambda n, now: 60.0 if n == 0 and now >= 1_000 else None)
-    notes = await run_utterances(recognizer, TWO)
+    notes = await run_utterances(recognizer, TWO, IMPATIENT)
     assert (EVERYTHING, [("recognizer_timeout", True)]) == (notes.words(), notes.troubles)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.conftest import PATIENCE
 
 from twopass.errors import RecognizerCrashed, RecognizerRejected, RecognizerUnavailable
 from twopass.modelhost import Channel, HostedModel, ModelHost
@@ -30,22 +31,23 @@ def hosting(monkeypatch: pytest.MonkeyPatch) -> Hosting:
 
     @asynccontextmanager
     async def host(factory: str = "echo", *, fork: bool = False, **more: Any) -> AsyncIterator[ModelHost]:
-        load_seconds = more.pop("load_seconds", 60.0)
+        load_seconds = more.pop("load_seconds", PATIENCE)
         model = HostedModel("test", f"tests.hosted:{factory}", more, fork=fork, niceness=1, load_seconds=load_seconds)
         made = ModelHost(model)
-        before = psutil.Process().children(recursive=True)
+        before = psutil.Process().children()  # among them a server of other tests, which has children of its own
         try:
             yield made
         finally:
+            forks = psutil.Process(made.pid).children() if made.pid else []
             await made.close()
-        await until_gone([child for child in psutil.Process().children(recursive=True) if child not in before])
+        await until_gone([*forks, *(child for child in psutil.Process().children() if child not in before)])
 
     return host
 
 
 async def until_gone(processes: list[psutil.Process]) -> None:
     """Wait until none of them lives."""
-    assert [] == (await asyncio.to_thread(psutil.wait_procs, processes, timeout=20))[1]
+    assert [] == (await asyncio.to_thread(psutil.wait_procs, processes, timeout=PATIENCE))[1]
 
 
 async def asked(channel: Channel, message: object) -> Any:
@@ -73,7 +75,7 @@ async def test_forks_have_a_copy_each(hosting: Hosting) -> None:
         assert [1, 2, 1] == [count for _, count, _, _ in answers]
         streams = [psutil.Process(pid) for pid in {answers[0][0], answers[2][0]}]
         assert 2 == len(streams)
-        assert host.pid not in streams
+        assert host.pid not in [stream.pid for stream in streams]
         for channel in (one, other):
             channel.close()
         await until_gone(streams)
@@ -176,7 +178,7 @@ async def test_fork_that_dies_takes_nobody_along(hosting: Hosting) -> None:
 )
 async def test_model_that_cannot_be_loaded(hosting: Hosting, how: str, code: str, said: str) -> None:
     """Whatever goes wrong while loading is told as unavailable, with the reason, and no process stays."""
-    seconds = 2.0 if how == "hang" else 60.0
+    seconds = 2.0 if how == "hang" else PATIENCE
     async with hosting("loading", how=how, load_seconds=seconds) as host:
         with pytest.raises(RecognizerUnavailable) as caught:
             await host.start()
@@ -217,7 +219,7 @@ async def test_gateway_goes_first(hosting: Hosting) -> None:
     async with hosting() as host:
         await host.start()
         process = psutil.Process(host.pid)
-        assert psutil.Process().nice() + 1 == process.nice()
+        assert min(psutil.Process().nice() + 1, 19) == process.nice()
         process.send_signal(signal.SIGINT)
         channel = await host.connect()
         assert process.pid == (await asked(channel, None))[0]

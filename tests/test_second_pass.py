@@ -6,22 +6,26 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.scripted import ScriptedUtterances, crash, numbered, spoken
+from tests.waiting import until
 
 from twopass.errors import RecognizerCrashed, RecognizerError, RecognizerRejected, RecognizerTimeout
 from twopass.recognizers import UtteranceAudio
 from twopass.second_pass import Job, SecondPass, SecondPassSettings
 from twopass.types import Hypothesis, Usage
 
-SETTINGS = SecondPassSettings(hang_ms=200, batch_wait_ms=5)
+SETTINGS = SecondPassSettings(batch_wait_ms=5)
 
 
 @asynccontextmanager
-async def running(recognizer: ScriptedUtterances) -> AsyncIterator[SecondPass]:
+async def running(recognizer: ScriptedUtterances, settings: SecondPassSettings = SETTINGS) -> AsyncIterator[SecondPass]:
     """A queue that serves."""
-    queue = SecondPass(recognizer, SETTINGS)
+    queue = SecondPass(recognizer, settings)
     task = asyncio.create_task(queue.run())
     yield queue
     task.cancel()
@@ -49,12 +53,12 @@ async def test_the_earliest_deadline_goes_first_and_speculation_last() -> None:
     order: list[int] = []
     async with running(recognizer) as queue:
         first = queue.submit(utterance(1), used=ignore)
-        await asyncio.sleep(0.01)
+        await until(lambda: recognizer.calls == [1])
         now = asyncio.get_running_loop().time()
         jobs = [
-            queue.submit(utterance(1), used=ignore, deadline=now + 1, speculative=True),
-            queue.submit(utterance(1), used=ignore, deadline=now + 30),
-            queue.submit(utterance(1), used=ignore, deadline=now + 20),
+            queue.submit(utterance(1), used=ignore, deadline=now + 300, speculative=True),
+            queue.submit(utterance(1), used=ignore, deadline=now + 600),
+            queue.submit(utterance(1), used=ignore, deadline=now + 500),
         ]
         for number, job in enumerate([first, *jobs]):
             job.answer.add_done_callback(noting(order, number))
@@ -79,13 +83,14 @@ async def test_a_guess_that_nobody_wants_is_not_decoded() -> None:
     recognizer = ScriptedUtterances(gate=asyncio.Event())
     async with running(recognizer) as queue:
         first = queue.submit(utterance(1), used=ignore)
-        await asyncio.sleep(0.01)
+        await until(lambda: recognizer.calls == [1])
         queue.submit(utterance(2), used=ignore, speculative=True).drop()
+        last = queue.submit(utterance(3), used=ignore, speculative=True)
         assert recognizer.gate is not None
         recognizer.gate.set()
         await first.answer
-        await asyncio.sleep(0.01)
-    assert [1] == recognizer.calls
+        assert 3 == len((await last.answer).words)
+    assert [1, 1] == recognizer.calls
 
 
 @pytest.mark.parametrize("dropped", [True, False])
@@ -95,14 +100,14 @@ async def test_what_a_guess_cost_is_told_as_speculation_if_it_was_thrown_away(dr
     usages: list[Usage] = []
     async with running(recognizer) as queue:
         job = queue.submit(utterance(1), used=usages.append, speculative=True)
-        await asyncio.sleep(0.01)
+        await until(lambda: recognizer.calls == [1])
         if dropped:
             job.drop()
         else:
             job.confirm(deadline=5.0)
         assert recognizer.gate is not None
         recognizer.gate.set()
-        await asyncio.sleep(0.01)
+        await until(lambda: len(usages) == 1)
     assert [dropped] == [usage.speculative for usage in usages]
 
 
@@ -132,7 +137,7 @@ async def test_a_second_crash_fails_the_job_but_not_the_queue() -> None:
 async def test_a_model_that_hangs_is_a_timeout() -> None:
     """After `hang_ms` the batch is given up, and the queue goes on."""
     recognizer = ScriptedUtterances(fault=lambda call, ms: 60.0 if call == 0 else None)
-    async with running(recognizer) as queue:
+    async with running(recognizer, replace(SETTINGS, hang_ms=500)) as queue:
         assert isinstance(await failing(queue.submit(utterance(1), used=ignore)), RecognizerTimeout)
         assert 1 == len((await queue.submit(utterance(1), used=ignore).answer).words)
 
@@ -181,7 +186,86 @@ async def test_what_cannot_be_done_in_time_is_given_up_at_once() -> None:
             await queue.submit(utterance(1), used=ignore).answer
         now = asyncio.get_running_loop().time()
         late = queue.submit(utterance(1), used=ignore, deadline=now + 0.001)
-        good = queue.submit(utterance(2), used=ignore, deadline=now + 5)
+        good = queue.submit(utterance(2), used=ignore, deadline=now + 300)
         assert isinstance(await failing(late), RecognizerTimeout)
         assert 2 == len((await good.answer).words)
     assert 4 == len(recognizer.calls)
+
+
+async def test_after_a_slow_phase_the_queue_recovers_by_itself() -> None:
+    """
+    Batches once took longer than the deadline, so every job looks hopeless: one is tried all the same, answers in
+    time, and soon all are served again.
+    """
+    slow = [True]
+    recognizer = ScriptedUtterances(fault=lambda call, ms: 0.5 if slow[0] else None)
+    async with running(recognizer, replace(SETTINGS, deadline_ms=400)) as queue:
+        for _ in range(2):
+            await queue.submit(utterance(1), used=ignore).answer
+        await until(lambda: queue.load == 0)
+        slow[0] = False
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(60):
+            while True:
+                jobs = [queue.submit(utterance(1), used=ignore, deadline=loop.time() + 0.4) for _ in range(4)]
+                answers = await asyncio.gather(*(job.answer for job in jobs), return_exceptions=True)
+                if all(isinstance(answer, Hypothesis) for answer in answers):
+                    break
+    assert len(recognizer.calls) > 2
+
+
+async def test_if_all_are_hopeless_the_one_with_the_most_time_is_tried() -> None:
+    """The others fail at once, and one whose time is over is not tried at all."""
+    recognizer = ScriptedUtterances()
+    queue = SecondPass(recognizer, SETTINGS)
+    queue._batch_seconds = 1_000
+    now = asyncio.get_running_loop().time()
+    over, near, far = (queue.submit(utterance(n), used=ignore, deadline=now + 300 * n) for n in range(3))
+    task = asyncio.create_task(queue.run())
+    assert 2 == len((await far.answer).words)
+    task.cancel()
+    assert isinstance(await failing(over), RecognizerTimeout)
+    assert isinstance(await failing(near), RecognizerTimeout)
+    assert ([1], 0) == (recognizer.calls, queue.depth)
+
+
+async def test_load_is_the_expected_wait_as_a_share_of_the_deadline() -> None:
+    """Idle is 0; a running batch and jobs with a deadline raise it; recordings wait behind and do not count."""
+    recognizer = ScriptedUtterances(max_batch=2, gate=asyncio.Event())
+    async with running(recognizer, replace(SETTINGS, deadline_ms=1_000)) as queue:
+        assert queue.load == 0
+        queue._batch_seconds = 100
+        running_one = queue.submit(utterance(1), used=ignore)
+        assert queue.load == 0
+        await until(lambda: recognizer.calls == [1])
+        rest = queue.load
+        assert 0 < rest <= 100
+        later = [queue.submit(utterance(1), used=ignore, deadline=1e9) for _ in range(3)]
+        assert 200 < queue.load <= rest + 200
+        assert recognizer.gate is not None
+        recognizer.gate.set()
+        await asyncio.gather(running_one.answer, *(job.answer for job in later))
+        await until(lambda: queue.load == 0)
+
+
+async def test_a_batch_that_takes_longer_than_ever_raises_the_load_while_it_runs() -> None:
+    """There need not be an answer before the queue notices that it is late."""
+    recognizer = ScriptedUtterances(gate=asyncio.Event())
+    async with running(recognizer, replace(SETTINGS, deadline_ms=40)) as queue:
+        jobs = [queue.submit(utterance(1), used=ignore, deadline=1e9) for _ in range(2)]
+        await until(lambda: queue.load > 1)
+        assert recognizer.gate is not None
+        recognizer.gate.set()
+        await asyncio.gather(*(job.answer for job in jobs))
+
+
+@given(st.lists(st.floats(0.001, 100), min_size=1), st.floats(0.001, 100))
+def test_the_mean_follows_what_batches_take(before: list[float], now: float) -> None:
+    """Whatever was before: it stays between the extremes, and soon is near what batches take now."""
+    queue = SecondPass(ScriptedUtterances(), SETTINGS)
+    for seconds in before:
+        queue._measured(seconds)
+        assert queue._batch_seconds <= max(before)
+    for _ in range(120):
+        queue._measured(now)
+    assert now == pytest.approx(queue._batch_seconds, rel=0.05)

@@ -13,6 +13,7 @@ import httpx
 import psutil
 import pytest
 from fastapi import FastAPI
+from tests.conftest import PATIENCE
 from tests.gateway.stream_driver import opened
 
 from twopass.config import load
@@ -23,16 +24,16 @@ from twopass.serving import listen, served, url_of
 
 async def test_server_lasts_as_long_as_the_context(small_config: Path) -> None:
     """Inside the context it answers at its address; after it, nobody does, and its models are gone."""
-    before = psutil.Process().children(recursive=True)
-    async with httpx.AsyncClient() as client:
-        async with served(create_app(load(small_config))) as url:
-            for _ in range(600):
-                if (await client.get(f"{url}/readyz")).is_success:
-                    break
+    before = psutil.Process().children()
+    async with httpx.AsyncClient(timeout=PATIENCE) as client:
+        async with served(create_app(load(small_config))) as url, asyncio.timeout(PATIENCE):
+            while not (await client.get(f"{url}/readyz")).is_success:  # noqa: ASYNC110 - its state, not ours
                 await asyncio.sleep(0.1)
+            models = [child for child in psutil.Process().children() if child not in before]
+            assert len(models) >= 3
         with pytest.raises(httpx.ConnectError):
             await client.get(f"{url}/healthz")
-    assert before == psutil.Process().children(recursive=True)
+    assert not any(model.is_running() for model in models)
 
 
 async def test_signals_are_left_to_the_program() -> None:

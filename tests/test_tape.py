@@ -61,7 +61,7 @@ class TapeMachine(RuleBasedStateMachine):
     @invariant()
     def marks_holes(self) -> None:
         """Every hole is on record."""
-        assert self.holes == self.tape.holes
+        assert [hole for hole in self.holes if hole.end > self.tape.start] == self.tape.holes
 
 
 TestTapeMachine = TapeMachine.TestCase

@@ -19,15 +19,16 @@ from rich.table import Table
 from rich.text import Text
 
 from twopass import config as configuration
-from twopass import playing, recognizers, serving
+from twopass import keys_cli, playing, recognizers, serving
 from twopass.audio import Encoding
 from twopass.client import Client
-from twopass.config import Config, PassConfig
+from twopass.config import Config, DoorsConfig, PassConfig
 from twopass.console import downloads
 from twopass.engine import Engine
 from twopass.errors import AudioError, ConfigError, TwopassError
 from twopass.gateway.app import create_app
 from twopass.recognizers import Settings, StreamingRecognizer, UtteranceRecognizer
+from twopass.spool import SpoolSettings
 from twopass.transcribing import Job, Mic, show_live
 from twopass.transcript import Format
 
@@ -38,11 +39,13 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="Whisper weights on this machine.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+app.add_typer(keys_cli.app, name="keys")
 
 _T = TypeVar("_T")
 _out = Console()
 _err = Console(stderr=True)
 _SAMPLE = Path(str(files("twopass"))) / "assets" / "sample.wav"
+_JSON_LINES = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
 _SAMPLE_PROFILE = "demo"
 
 ConfigOption = Annotated[
@@ -75,7 +78,7 @@ def _configure_log(context: typer.Context) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
-            structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer(),
+            *([structlog.dev.ConsoleRenderer()] if sys.stderr.isatty() else _JSON_LINES),
         ],
     )
 
@@ -97,12 +100,13 @@ def serve(
 
 async def _serve(settings: Config, listener: socket.socket, *, sample: bool) -> None:
     gateway = create_app(settings)
-    async with serving.served(gateway, listener) as url:
+    async with serving.served(gateway, listener, settings.server, settings.doors) as url:
         if sample:
             await _show_sample(url)
         _err.print(f"Serving [bold]{url}[/]  (Ctrl-C ends it)")
         fetching = asyncio.create_task(_fetch_missing(gateway.state.engine)) if settings.download else None
         await _stopped()
+        await gateway.state.sessions.stop()
         if fetching is not None:
             fetching.cancel()
 
@@ -248,6 +252,8 @@ def _default_config() -> Path:
 
 def _only(settings: Config, profile: str | None) -> Config:
     """The configuration with no profile but the one that is needed: a server for one job need not load the others."""
+    # Nobody else comes to such a server, and nobody comes back to it.
+    settings = settings.model_copy(update={"doors": DoorsConfig(), "spool": SpoolSettings()})
     name = profile or settings.default
     if name not in settings.profiles:
         return settings  # the server will say which profiles there are

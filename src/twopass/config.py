@@ -22,6 +22,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    IPvAnyNetwork,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -30,12 +31,15 @@ from pydantic import (
 from twopass.cost.rates import Money
 from twopass.errors import ConfigError
 from twopass.first_pass import FirstPassSettings
+from twopass.gateway.limits import SessionSettings
 from twopass.guard import GuardSettings
 from twopass.second_pass import SecondPassSettings
 from twopass.segmenter import SegmenterSettings
+from twopass.spool import SpoolSettings
+from twopass.vad import SILERO
 
 _EXAMPLE = "configs/local.yaml shows every setting."
-_S = TypeVar("_S", SegmenterSettings, FirstPassSettings, SecondPassSettings)
+_S = TypeVar("_S", SegmenterSettings, FirstPassSettings, SecondPassSettings, SessionSettings)
 
 
 class _Part(BaseModel):
@@ -80,6 +84,19 @@ class Profile(_Part):
     guard: GuardSettings = GuardSettings()
 
 
+class TlsConfig(_Part):
+    """
+    Files in PEM format.
+
+    Attributes:
+        certificate: The server's, followed by those that lead to a known authority.
+        key: Its private key.
+    """
+
+    certificate: Path
+    key: Path
+
+
 class ServerConfig(_Part):
     """
     Where to listen and how much to accept.
@@ -87,12 +104,50 @@ class ServerConfig(_Part):
     Attributes:
         max_upload_mb: The largest file for /v1/transcriptions.
         max_sessions: More are refused with a clear error.
+        tls: With what to serve https and wss; None serves http and ws.
     """
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8765
     max_upload_mb: Annotated[int, Field(ge=1)] = 1024
     max_sessions: Annotated[int, Field(ge=1)] = 64
+    tls: TlsConfig | None = None
+
+
+Origin = Annotated[str, Field(pattern=r"^https?://[^/\s]+$"), AfterValidator(str.lower)]
+
+
+class DoorsConfig(_Part):
+    """
+    Who gets in, and how much one visitor may do.
+
+    Attributes:
+        keys: The file of the API keys; see `twopass keys`. None lets everybody in who can reach the server.
+        origins: Sites whose pages may use the server, such as https://example.org; its own always may.
+        token_seconds: How long the tokens of /v1/tokens can be used.
+        trusted_proxies: Addresses and networks whose word is taken for where a client comes from.
+        connections_per_address: How many an address may have at once, sockets and requests.
+        sessions_per_address: How many sessions.
+        messages_per_second: Text messages on one socket; more have to wait, and are a mistake.
+        frames_per_second: Frames of audio on one socket; more have to wait.
+        handshake_seconds: How long a client may take to say what it wants.
+        waiting_connections: How many clients may be taking that long at once.
+        upload_seconds: How long may pass between two pieces of an upload.
+        open_metrics: Whether /metrics can be read without a key.
+    """
+
+    keys: Path | None = None
+    origins: tuple[Origin, ...] = ()
+    token_seconds: Annotated[int, Field(ge=1)] = 300
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
+    connections_per_address: Annotated[int, Field(ge=1)] = 100
+    sessions_per_address: Annotated[int, Field(ge=1)] = 16
+    messages_per_second: Annotated[float, Field(gt=0)] = 50.0
+    frames_per_second: Annotated[float, Field(gt=0)] = 1000.0
+    handshake_seconds: Annotated[float, Field(gt=0)] = 10.0
+    waiting_connections: Annotated[int, Field(ge=1)] = 256
+    upload_seconds: Annotated[float, Field(gt=0)] = 30.0
+    open_metrics: bool = True
 
 
 def _money(value: Any) -> Any:
@@ -111,15 +166,23 @@ class Config(_Part):
     The whole file.
 
     Attributes:
+        doors: Who gets in.
         default: The profile of sessions that name none.
         prices: What an hour of an own machine costs, by machine: cpu_core, gpu.
+        sessions: How long sessions wait and last.
+        spool: Where they are kept on disk, so that a crash of the server ends none.
+        voice: The voice detector, "module:function"; see `twopass.vad.VoiceDetector`.
         download: Whether the server may download model weights that a profile names and this machine lacks.
     """
 
     server: ServerConfig = ServerConfig()
+    doors: DoorsConfig = DoorsConfig()
     profiles: Annotated[Mapping[str, Profile], Field(min_length=1)]
     default: str
     prices: Mapping[str, Price] = Field(default_factory=dict)
+    sessions: Annotated[SessionSettings, AfterValidator(_no_negative)] = SessionSettings()
+    spool: SpoolSettings = SpoolSettings()
+    voice: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] = SILERO
     download: bool = True
 
     @field_validator("default")

@@ -22,6 +22,7 @@ from twopass.config import Config, PassConfig, Profile
 from twopass.cost.cards import load_card
 from twopass.cost.rates import Pricer, RateCard
 from twopass.errors import ConfigError, RecognizerUnavailable
+from twopass.journal import Journal
 from twopass.lane import SessionParts
 from twopass.recognizers import Capabilities, Progress, StreamingRecognizer, StreamOptions, UtteranceRecognizer
 from twopass.second_pass import SecondPass, SecondPassSettings
@@ -67,7 +68,7 @@ class Engine:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._voice = VoiceDetector()
+        self._voice = VoiceDetector(config.voice)
         self._pricer = Pricer(_cards(), dict(config.prices))
         self._profiles: dict[str, _Opened] = {}
         self._recognizers: dict[str, StreamingRecognizer | UtteranceRecognizer] = {}
@@ -119,15 +120,15 @@ class Engine:
             Speaker(opened.second.capabilities, opened.second_notice),
         )
 
-    async def session(self, request: Request) -> Session:
-        """Begin a session. Raises ConfigError, RecognizerUnavailable."""
+    async def session(self, request: Request, identity: str | None = None, journal: Journal | None = None) -> Session:
+        """Begin a session, or one that goes on under its name. Raises ConfigError, RecognizerUnavailable."""
         name = request.profile or self._config.default
         profile = self._profile(name)
         language = request.language or profile.language
         opened = await self._open_profile(name)
         _check_language(language, opened)
         return Session(
-            secrets.token_urlsafe(12),
+            identity or secrets.token_urlsafe(12),
             SessionParts(
                 first_pass=opened.first,
                 second_pass=opened.second,
@@ -141,6 +142,7 @@ class Engine:
                 channels=request.channels,
                 realtime=request.realtime,
             ),
+            journal,
         )
 
     async def fetch_missing(self, progress: Progress) -> list[str]:

@@ -7,7 +7,13 @@ Everything that twopass raises.
     ├── ProtocolError            the client's message cannot be understood or comes at the wrong time
     ├── TapeError                a part of the tape was asked for that is not there (any more)
     ├── SessionClosed            audio or commands for a session that has ended
+    ├── SessionTooLong           it has reached the longest that is allowed
+    ├── UnknownSession           there is none of that name and token to resume
+    ├── TakenOver                another socket goes on with the session
+    ├── ServerStopping           the server ends; the session may go on elsewhere
     ├── TooManySessions          the server has as many sessions as it is allowed
+    ├── Unauthorized             the key or token is missing, wrong, revoked or expired
+    ├── ForeignOrigin            a page of another site is not let in
     └── RecognizerError          a recognizer failed; `retryable` says whether trying again can help
         ├── RecognizerUnavailable    it cannot be started or reached (missing weights, no network, no key)
         ├── RecognizerCrashed        its process died or its connection broke
@@ -76,11 +82,48 @@ class SessionClosed(TwopassError):
     code = "session_closed"
 
 
+class SessionTooLong(TwopassError):
+    """The session has reached the longest that the server allows."""
+
+    code = "session_too_long"
+
+
+class UnknownSession(TwopassError):
+    """There is no session of that name and token to resume."""
+
+    code = "unknown_session"
+
+
+class TakenOver(TwopassError):
+    """Another socket goes on with the session."""
+
+    code = "taken_over"
+
+
+class ServerStopping(TwopassError):
+    """The server ends; the session may go on elsewhere or later."""
+
+    code = "server_stopping"
+    retryable = True
+
+
 class TooManySessions(TwopassError):
     """The server has as many sessions as it is allowed."""
 
     code = "too_many_sessions"
     retryable = True
+
+
+class Unauthorized(TwopassError):
+    """The key or token is missing, wrong, revoked or expired."""
+
+    code = "unauthorized"
+
+
+class ForeignOrigin(TwopassError):
+    """A page of a site that is not allowed wants in."""
+
+    code = "foreign_origin"
 
 
 class RecognizerError(TwopassError):

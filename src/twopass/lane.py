@@ -1,15 +1,15 @@
 """
-One channel of a session. Data flows one way:
+One channel of a session: carries audio from the tape to the models, and what they say into the merge.
 
-    tape -> voice detector -> segmenter -> utterances
-         -> first pass  -> facts -> reconciler -> revisions
-         -> second pass -> facts -> reconciler
+    tape -> voice detector -> merge -> utterances -> first pass and second pass -> merge -> revisions
+
+What the merge takes is told to the session first, which may keep it; `replay` makes the state anew from what was
+kept, and `run` then goes on where the models were.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -19,23 +19,27 @@ from twopass.cost.rates import Pricer
 from twopass.errors import RecognizerError
 from twopass.first_pass import FirstPassRunner, FirstPassSettings
 from twopass.guard import GuardSettings
-from twopass.outbox import Event, ProviderTrouble, SpeechChanged
-from twopass.recognizers import StreamingRecognizer, StreamOptions, UtteranceAudio
-from twopass.reconciler import FOREVER, Closed, Fact, Heard, Opened, Reconciler, Settled
-from twopass.rewriting import Rewriter
-from twopass.second_pass import Job, SecondPass, SecondPassSettings
-from twopass.segmenter import (
-    FRAME_SAMPLES,
-    Ended,
-    Paused,
-    Resumed,
-    Segmenter,
-    SegmenterSettings,
-    SegmentEvent,
-    Started,
+from twopass.merging import (
+    AllHeard,
+    Effect,
+    FinalizeAt,
+    Input,
+    Merge,
+    UtteranceClosed,
+    UtteranceOpened,
+    UtterancePaused,
+    UtteranceResumed,
+    VoiceFrames,
 )
+from twopass.outbox import AudioSkipped, Event, ProviderTrouble, SpeechChanged
+from twopass.recognizers import StreamingRecognizer, StreamOptions, UtteranceAudio
+from twopass.reconciler import FOREVER, FirstPass, SecondPass, SecondPassFailed, Settled
+from twopass.rewriting import Rewriter
+from twopass.second_pass import Job, SecondPassSettings
+from twopass.second_pass import SecondPass as SecondPassQueue
+from twopass.segmenter import FRAME_SAMPLES, SegmenterSettings
 from twopass.tape import Cursor, Tape
-from twopass.types import Cut, Pass, Revision, Status, Usage, Utterance, samples
+from twopass.types import Pass, Revision, Usage, samples
 from twopass.vad import Listening, VoiceDetector
 
 log = structlog.get_logger()
@@ -43,6 +47,9 @@ log = structlog.get_logger()
 _FRAMES_AT_ONCE = 32
 _MOST_UNHEARD_MS = 20_000
 _MOST_UNFINISHED = 8
+_LONGEST_HOLE_MS = 65_000  # a little more than what the framing lets through: resamplers hold some audio back
+_WARM_UP = 10_240 // 32 * FRAME_SAMPLES
+"""Audio that a new voice detector hears first: its memory is of that length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,7 @@ class SessionParts:
     """
 
     first_pass: StreamingRecognizer
-    second_pass: SecondPass
+    second_pass: SecondPassQueue
     voice: VoiceDetector
     pricer: Pricer
     options: StreamOptions
@@ -72,8 +79,14 @@ class Owner(Protocol):
 
     id: str
 
+    def happens(self, channel: int, item: Input) -> None:
+        """The merge is about to take an input."""
+
     def show(self, revision: Revision) -> None:
         """A revision for the client."""
+
+    def changed(self, speech: SpeechChanged) -> None:
+        """Somebody began or ceased to speak."""
 
     def tell(self, event: Event) -> None:
         """Any other event for the client."""
@@ -86,30 +99,41 @@ class Lane:
     """One channel of a session."""
 
     def __init__(self, channel: int, session: Owner, parts: SessionParts) -> None:
-        self.tape = Tape()
+        self.tape = Tape(max_hole_ms=_LONGEST_HOLE_MS)
         self._channel = channel
         self._session = session
         self._parts = parts
-        self._segmenter = Segmenter(parts.segmenter)
-        self._reconciler = Reconciler(channel, parts.guard)
+        self._merge = Merge(channel, parts.segmenter, parts.guard)
         self._cursor = Cursor(self.tape)
         self._options = replace(parts.options, session=f"{session.id}/{channel}")
-        self._first = FirstPassRunner(parts.first_pass, self.tape, self._options, self, parts.first_settings)
+        self._first = self._first_pass()
         self._second = Rewriter(self)
-        self._finalize_at: int | None = None
-        self._unfinished = 0
         self._progress = asyncio.Event()
+
+    def _first_pass(self) -> FirstPassRunner:
+        return FirstPassRunner(
+            self._parts.first_pass,
+            self.tape,
+            self._options,
+            self,
+            self._parts.first_settings,
+            first_stream=self._merge.last_stream + 1,
+            settled=self._merge.settled,
+        )
 
     # -- running ----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Until the tape ends and every utterance is final."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._first.run())
+            if self._merge.settled < FOREVER:
+                group.create_task(self._first.run())
             try:
-                await self._hear()
+                await self._ask_again()
+                if not self._merge.over:
+                    await self._hear()
+                    self._take(AllHeard())
                 self._first.finish()
-                self.fact(Heard(FOREVER))
                 await self._second.finish()
             finally:
                 self._second.close()
@@ -121,7 +145,7 @@ class Lane:
             await self._progress.wait()
 
     def _crowded(self) -> bool:
-        if not self._parts.realtime and self._unfinished > _MOST_UNFINISHED:
+        if not self._parts.realtime and self._merge.unfinished > _MOST_UNFINISHED:
             return True
         needed = self.tape.end if self._first.needs_from is None else self._first.needs_from
         behind = self.tape.end - min(self._cursor.at, needed + samples(self._parts.segmenter.max_utterance))
@@ -129,105 +153,133 @@ class Lane:
 
     def finalize(self) -> None:
         """End the running utterance where the tape ends now."""
-        self._finalize_at = self.tape.end - self.tape.end % FRAME_SAMPLES
-        if self._cursor.at >= self._finalize_at:
-            self._finalize_now()
+        self._take(FinalizeAt(self.tape.end - self.tape.end % FRAME_SAMPLES))
 
     async def _hear(self) -> None:
-        listening = await self._parts.voice.listen()
+        listening = await self._listen()
         try:
             while await self.tape.wait_beyond(self._cursor.at + FRAME_SAMPLES - 1):
                 listening = await self._hear_frames(listening)
         finally:
             listening.close()
-        self._segmented(self._segmenter.finish())
+
+    async def _listen(self) -> Listening:
+        """A voice detector that remembers what lies just before the cursor, as far as the tape still holds it."""
+        listening = await self._parts.voice.listen()
+        start = max(self._cursor.at - _WARM_UP, self.tape.start)
+        start += (self._cursor.at - start) % FRAME_SAMPLES
+        if start < self._cursor.at:
+            await listening.frames(self.tape.read(start, self._cursor.at))
+        return listening
 
     async def _hear_frames(self, listening: Listening) -> Listening:
-        """The next whole frames through the voice detector. A detector that died is replaced, its memory empty."""
+        """The next whole frames through the voice detector. A detector that died is replaced."""
         whole = min(_FRAMES_AT_ONCE, self._cursor.lag // FRAME_SAMPLES) * FRAME_SAMPLES
         pcm = self.tape.read(self._cursor.at, self._cursor.at + whole)
         for attempt in range(3):
             try:
                 if attempt:
                     listening.close()
-                    listening = await self._parts.voice.listen()
+                    listening = await self._listen()
                 frames = await listening.frames(pcm)
                 break
             except RecognizerError as error:
                 if attempt == 2:
                     raise
                 log.warning("voice detector failed", session=self._session.id, error=error.code)
-        for frame in frames:
-            self._segmented(self._segmenter.push(frame.probability, frame.loudness))
         self._cursor.at += whole
-        self.fact(Heard(self._segmenter.settled))
-        if self._finalize_at is not None and self._cursor.at >= self._finalize_at:
-            self._finalize_now()
+        self._take(VoiceFrames(tuple((frame.probability, frame.loudness) for frame in frames)))
+        if self._parts.realtime:
+            self._first.relieve()
         self._release()
         return listening
-
-    def _finalize_now(self) -> None:
-        self._finalize_at = None
-        self._segmented(self._segmenter.finish())
 
     def _release(self) -> None:
         """Forget audio that neither the passes nor a coming utterance can need."""
         context = max(self._parts.second_settings.context_ms, self._parts.second_settings.pause_context_ms)
-        unfinished = self._reconciler.unfinished_since
-        needed = [samples(self._segmenter.settled - context - self._parts.first_settings.overlap_ms)]
-        if unfinished is not None:
-            needed.append(samples(unfinished - context))
+        needed = samples(self._merge.needed_since - context - self._parts.first_settings.overlap_ms)
         if self._first.needs_from is not None:
-            needed.append(self._first.needs_from)
-        self.tape.release(min(needed))
+            needed = min(needed, self._first.needs_from)
+        self.tape.release(needed)
         self._progress.set()
 
-    # -- utterances -------------------------------------------------------------------------------------------------
+    # -- going on after the end of the process ----------------------------------------------------------------------
 
-    def _segmented(self, events: Sequence[SegmentEvent]) -> None:
-        for event in events:
-            match event:
-                case Started(start, cut):
-                    self._started(start, cut)
-                case Paused(start, end):
-                    self._second.paused(replace(self._open, end=end))
-                case Resumed():
-                    self._second.resumed()
-                case Ended(start, end, speech_ms, cut):
-                    self._ended(start, end, speech_ms, cut)
+    def replay(self, item: Input) -> None:
+        """What the merge took in an earlier process: the client is told again, the models are not."""
+        for effect in self._merge.apply(item):
+            self._show(effect)
 
-    def _started(self, start: int, cut: Cut) -> None:
-        utterance = Utterance(f"{self._channel}-{start}", start, cut_left=cut, channel=self._channel)
-        self._open = utterance
-        self._unfinished += 1
-        self.fact(Opened(utterance))
-        self._first.opened(utterance)
-        if not cut:
-            self._session.tell(SpeechChanged("started", start, self._channel))
+    def recover(self) -> None:
+        """After the replay, before the audio comes: say what the models still have to do."""
+        self._cursor.at = self._merge.heard
+        self._first = self._first_pass()
+        for utterance in self._merge.unsettled:
+            self._first.opened(replace(utterance, end=None))
+            if utterance.end is not None:
+                self._first.closed(utterance)
 
-    def _ended(self, start: int, end: int, speech_ms: int, cut: Cut) -> None:
-        utterance = replace(self._open, start=start, end=end, speech_ms=speech_ms, cut_right=cut)
-        self.fact(Closed(utterance))
-        self._first.closed(utterance)
-        self._second.ended(utterance)
-        if not cut:
-            self._session.tell(SpeechChanged("ended", end, self._channel))
+    def reload(self) -> None:
+        """A part of the audio is on the tape again: forget what nobody needs."""
+        needed = [self._cursor.at - _WARM_UP, samples(self._merge.needed_since)]
+        if self._merge.unanswered:
+            needed.append(samples(min(utterance.start for utterance in self._merge.unanswered.values())))
+        if self._first.needs_from is not None:
+            needed.append(self._first.needs_from)
+        context = samples(self._parts.second_settings.context_ms + self._parts.first_settings.overlap_ms)
+        self.tape.release(min(needed) - context)
+
+    async def _ask_again(self) -> None:
+        """Ask for the answers that an earlier process did not get, once their audio is on the tape again."""
+        if self._merge.heard:
+            await self.tape.wait_beyond(self._merge.heard - 1)
+        for utterance in list(self._merge.unanswered.values()):
+            self._second.ended(utterance)
+
+    # -- inputs and effects -----------------------------------------------------------------------------------------
+
+    def _take(self, item: Input) -> None:
+        self._session.happens(self._channel, item)
+        for effect in self._merge.apply(item):
+            self._carry_out(effect)
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case UtteranceOpened(utterance):
+                self._first.opened(utterance)
+            case UtterancePaused(utterance):
+                self._second.paused(utterance)
+            case UtteranceResumed():
+                self._second.resumed()
+            case UtteranceClosed(utterance):
+                self._first.closed(utterance)
+                self._second.ended(utterance)
+            case _:
+                self._show(effect)
+
+    def _show(self, effect: Effect) -> None:
+        match effect:
+            case Revision():
+                self._session.show(effect)
+            case SpeechChanged():
+                self._session.changed(effect)
 
     # -- what the passes tell ---------------------------------------------------------------------------------------
 
-    def fact(self, fact: Fact) -> None:
+    def fact(self, fact: FirstPass | Settled | SecondPass | SecondPassFailed) -> None:
         """Anything the reconciler should know; its revisions go to the client."""
-        for revision in self._reconciler.apply(fact):
-            if revision.status is Status.FINAL and not revision.utterance.endswith("-first"):
-                self._unfinished -= 1
-                self._progress.set()
-            self._session.show(revision)
+        self._take(fact)
+        self._progress.set()
         if isinstance(fact, Settled):
             self._release()
 
     def used(self, usage: Usage) -> None:
         """Something was used."""
         self._session.used(usage)
+
+    def skipped(self, start: int, end: int, depth: int, *, over: bool) -> None:
+        """The first pass could not keep up (ms)."""
+        self._session.tell(AudioSkipped(start, end, depth, over, self._channel))
 
     def trouble(self, error: RecognizerError, *, retrying: bool) -> None:
         """The first pass failed."""
@@ -253,6 +305,11 @@ class Lane:
     def rewriting(self) -> SecondPassSettings:
         """How the second pass is run."""
         return self._parts.second_settings
+
+    @property
+    def load(self) -> float:
+        """How busy the second pass is."""
+        return self._parts.second_pass.load
 
     @property
     def rewriter(self) -> str:

@@ -27,10 +27,43 @@ class SpeechChanged:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """The tape holds everything before this sample."""
+    """Everything before this sample, and this byte of what the client sent, is on the tape; `durable`: also on disk."""
 
     samples: int
+    received: int = 0
     durable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GapMarked:
+    """Audio [start, end) ms never came."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class AudioSkipped:
+    """
+    The first pass could not keep up and skipped [start, end) ms.
+
+    Attributes:
+        depth: How much audio (ms) waits for it.
+        over: It has caught up; start and end are the whole stretch.
+    """
+
+    start: int
+    end: int
+    depth: int
+    over: bool = False
+    channel: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Expiring:
+    """The session will be ended because it has become too long."""
+
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +103,18 @@ class Problem:
     fatal: bool
 
 
-Event: TypeAlias = Revision | SpeechChanged | Acknowledged | ProviderTrouble | CostChanged | Problem | SessionEnded
+Event: TypeAlias = (
+    Revision
+    | SpeechChanged
+    | Acknowledged
+    | GapMarked
+    | AudioSkipped
+    | ProviderTrouble
+    | CostChanged
+    | Expiring
+    | Problem
+    | SessionEnded
+)
 
 
 class Outbox:
@@ -101,6 +145,25 @@ class Outbox:
             fresh.append(numbered)
         return fresh[::-1]
 
+    @property
+    def last(self) -> int:
+        """The number of the last event."""
+        return self._last
+
+    def skip_to(self, number: int) -> None:
+        """Give no number up to this one any more."""
+        self._last = max(self._last, number)
+
+    def forget(self, number: int) -> None:
+        """Nobody will ask for events up to this number again."""
+        gone = []
+        for key, (known, _) in self._events.items():
+            if known > number:
+                break
+            gone.append(key)
+        for key in gone:
+            del self._events[key]
+
     async def wait_beyond(self, number: int) -> None:
         """Wait until there is an event after `number`. One reader at a time."""
         while self._newest <= number:
@@ -118,7 +181,9 @@ def _key(event: Event, number: int) -> object:
     match event:
         case Revision():
             return ("revision", event.utterance)
-        case Acknowledged() | CostChanged():
+        case Acknowledged() | CostChanged() | Expiring():
             return type(event)
+        case AudioSkipped():
+            return AudioSkipped, event.channel
         case _:
             return number

@@ -1,5 +1,7 @@
 """
 One channel's use of the second pass: speculation on short silences, answers and failures as facts.
+
+When the second pass has too much to do, speculation is shed first and then context (see `SecondPassSettings`).
 """
 
 from __future__ import annotations
@@ -30,6 +32,10 @@ class Host(Protocol):
     @property
     def realtime(self) -> bool: ...
 
+    @property
+    def load(self) -> float:
+        """See `second_pass.SecondPass.load`."""
+
     def submit(self, window: tuple[int, int], *, deadline: float, speculative: bool = False) -> Job:
         """Send a piece of the tape (ms) to the second pass."""
 
@@ -48,7 +54,8 @@ class Rewriter:
 
     def paused(self, utterance: Utterance) -> None:
         """A short silence: begin, in case the utterance ends here."""
-        if self._lane.rewriting.speculate and self._lane.realtime:
+        settings = self._lane.rewriting
+        if settings.speculate and self._lane.realtime and self._lane.load < settings.speculation_load:
             window = self._window(utterance)
             self._guess = (window, self._lane.submit(window, deadline=self._deadline(), speculative=True))
 
@@ -60,9 +67,9 @@ class Rewriter:
 
     def ended(self, utterance: Utterance) -> None:
         """It ended: take the guess if it was right, else submit."""
-        window = self._window(utterance)
-        if self._guess is not None and self._guess[0] == window:
-            job = self._guess[1]
+        guess, window = self._guess, self._window(utterance)
+        if guess is not None and guess[0] in (self._with_context(utterance, small=small) for small in (False, True)):
+            window, job = guess  # perhaps begun under another load: better than to begin again
             job.confirm(self._deadline())
             self._guess = None
         else:
@@ -72,15 +79,28 @@ class Rewriter:
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
 
+    @property
+    def _overloaded(self) -> bool:
+        """Whether there is no time for context."""
+        return self._lane.realtime and self._lane.load >= self._lane.rewriting.context_load
+
     def _window(self, utterance: Utterance) -> tuple[int, int]:
         """What is decoded (ms): the utterance, with context on the far side of forced cuts."""
-        assert utterance.end is not None
-        low = utterance.start - self._context(utterance.cut_left)
-        return max(0, low), utterance.end + self._context(utterance.cut_right)
+        return self._with_context(utterance, small=self._overloaded)
 
-    def _context(self, cut: Cut) -> int:
+    def _with_context(self, utterance: Utterance, *, small: bool) -> tuple[int, int]:
+        assert utterance.end is not None
+        low = utterance.start - self._context(utterance.cut_left, small=small)
+        return max(0, low), utterance.end + self._context(utterance.cut_right, small=small)
+
+    def _context(self, cut: Cut, *, small: bool) -> int:
         settings = self._lane.rewriting
-        return {Cut.NONE: 0, Cut.PAUSE: settings.pause_context_ms, Cut.SPEECH: settings.context_ms}[cut]
+        least = min(settings.context_ms, settings.pause_context_ms)
+        return {
+            Cut.NONE: 0,
+            Cut.PAUSE: settings.pause_context_ms,
+            Cut.SPEECH: least if small else settings.context_ms,
+        }[cut]
 
     def close(self) -> None:
         """Nobody waits any more: drop what is queued."""
@@ -98,7 +118,8 @@ class Rewriter:
         try:
             hypothesis = (await self._in_time(job)).shifted(origin)
             plain = (utterance.start, utterance.end or utterance.start)
-            if origin < utterance.start and judge(hypothesis, utterance, self._lane.guard).verdict is Verdict.REJECT:
+            rejected = judge(hypothesis, utterance, self._lane.guard).verdict is Verdict.REJECT
+            if rejected and origin < utterance.start and not self._overloaded:
                 job = self._lane.submit(plain, deadline=job.deadline)
                 hypothesis = (await self._in_time(job)).shifted(utterance.start)
         except TimeoutError:

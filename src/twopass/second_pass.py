@@ -4,6 +4,10 @@ The second pass: utterances of all sessions to one utterance recognizer.
 Jobs wait in one queue, the earliest deadline first and speculation last; batches are as large as the recognizer
 profits from. A job whose process crashed is tried once more; a job that nobody wants any more is dropped, or, if it is
 being decoded already, its result is thrown away and its cost told as speculation.
+
+The queue knows its load: how long a new job will have to wait, as a share of the deadline. Under load speculation goes
+first, then context, then jobs that cannot be done in time. One job is always tried, so that the queue notices when
+its recognizer has become quick again.
 """
 
 from __future__ import annotations
@@ -32,6 +36,8 @@ class SecondPassSettings:
         context_ms: Audio decoded on the far side of a cut that was forced in running speech.
         pause_context_ms: The same for a cut in a pause between words. Whisper does best with whole sentences.
         speculate: Begin on short silences.
+        speculation_load: No more of that from this load on: a share of the deadline, see `SecondPass.load`.
+        context_load: From this load on every cut gets the small context of a pause, and nothing is decoded twice.
     """
 
     deadline_ms: int = 10_000
@@ -40,6 +46,8 @@ class SecondPassSettings:
     context_ms: int = 1_500
     pause_context_ms: int = 250
     speculate: bool = True
+    speculation_load: float = 0.3
+    context_load: float = 0.6
 
 
 @dataclass(eq=False, slots=True)
@@ -83,6 +91,7 @@ class SecondPass:
         self._jobs: list[Job] = []
         self._arrived = asyncio.Event()
         self._batch_seconds = 0.0  # running mean
+        self._began: float | None = None  # loop time of the batch that is being decoded
 
     @property
     def capabilities(self) -> Capabilities:
@@ -92,6 +101,16 @@ class SecondPass:
     def depth(self) -> int:
         """Jobs waiting."""
         return len(self._jobs)
+
+    @property
+    def load(self) -> float:
+        """How long a new job is expected to wait, as a share of the deadline: 0 = idle, 1 = until it is too late."""
+        jobs = sum(1 for job in self._jobs if job.deadline < math.inf and not job.answer.done())
+        running = 0.0 if self._began is None else asyncio.get_running_loop().time() - self._began
+        batch = max(self._batch_seconds, running)
+        rest = 0.0 if self._began is None else max(batch - running, batch / 8)
+        wait = rest + math.ceil(jobs / self.capabilities.max_batch) * batch
+        return wait * 1000 / max(1, self._set.deadline_ms)
 
     def submit(
         self,
@@ -132,11 +151,18 @@ class SecondPass:
         Fail what cannot be done in time: its first-pass words become final sooner, and the others get their turn.
 
         Without this, an overloaded queue that serves the earliest deadline first serves only what expires meanwhile.
+        But if that would be all, the job with the most time left is tried: what was slow may be quick again, and only
+        a batch can tell.
         """
-        soonest = asyncio.get_running_loop().time() + self._batch_seconds
-        for job in self._jobs:
-            if job.deadline < soonest and not job.speculative and not job.answer.done():
-                job.answer.set_exception(self._too_late("The second pass is overloaded."))
+        now = asyncio.get_running_loop().time()
+        wanted = [job for job in self._jobs if not job.speculative and not job.answer.done()]
+        hopeless = sorted(
+            (job for job in wanted if job.deadline < now + self._batch_seconds), key=lambda job: job.deadline
+        )
+        if hopeless and len(hopeless) == len(wanted) and hopeless[-1].deadline > now:
+            hopeless.pop()
+        for job in hopeless:
+            job.answer.set_exception(self._too_late("The second pass is overloaded."))
 
     def _too_late(self, message: str) -> RecognizerTimeout:
         return RecognizerTimeout(message, provider=self.capabilities.provider)
@@ -145,7 +171,7 @@ class SecondPass:
         loop = asyncio.get_running_loop()
         try:
             await self._recognizer.open()  # starting a model anew may take longer than a hang may last
-            began = loop.time()
+            self._began = began = loop.time()
             async with asyncio.timeout(self._set.hang_ms / 1000):
                 answers = await self._recognizer.recognize([job.audio for job in batch])
             self._deliver(batch, answers)
@@ -158,7 +184,15 @@ class SecondPass:
             provider = self.capabilities.provider
             self._fail(batch, RecognizerCrashed(f"The provider failed: {error!r}.", provider=provider, code="bug"))
         else:
-            self._batch_seconds += (loop.time() - began - self._batch_seconds) / 8
+            self._measured(loop.time() - began)
+        finally:
+            self._began = None
+
+    def _measured(self, seconds: float) -> None:
+        """Put a batch into the mean. Good news count more: a mean that is too high turns away what could be done."""
+        step = seconds - self._batch_seconds
+        first = self._batch_seconds == 0
+        self._batch_seconds += step / (1 if first else 8 if step > 0 else 2)
 
     def _deliver(self, batch: list[Job], answers: Sequence[Recognition]) -> None:
         for job, answer in zip(batch, answers, strict=True):

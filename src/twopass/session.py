@@ -1,18 +1,31 @@
 """
 One session: wires tape, voice detector, segmenter, both passes and reconciler together. Nothing else knows all of them.
 
-Audio goes in by `write`, events come out of `outbox`. A session has one lane per channel (see `lane`).
+Audio goes in by `write`, events come out of `outbox`. A session has one lane per channel (see `lane`). What happens is
+written to a journal before anybody is told, and `replay` makes the session anew from it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
-from twopass.errors import SessionClosed
+from twopass.errors import SessionClosed, TwopassError
+from twopass.journal import EndAsked, Happened, Journal, Metered, NoJournal, Numbered, Record, Told
 from twopass.lane import Lane, SessionParts
-from twopass.outbox import Acknowledged, CostChanged, Event, Outbox, SessionEnded
+from twopass.merging import Input
+from twopass.outbox import (
+    Acknowledged,
+    CostChanged,
+    Event,
+    Expiring,
+    GapMarked,
+    Outbox,
+    Problem,
+    SessionEnded,
+    SpeechChanged,
+)
 from twopass.types import Revision, Status, Usage, milliseconds, samples
 
 _COST_EVERY_SECONDS = 1.0
@@ -33,14 +46,23 @@ class Session:
     One client's audio and its transcript.
 
     Attributes:
-        outbox: Where the events come out.
+        outbox: Where the events come out. Number 1 is the caller's, to introduce the session with.
+        received: Bytes of audio that the caller has taken for this session, as it counts them; told with each
+            acknowledgement.
+        complete: Every utterance is final, and the summary is told.
     """
 
-    def __init__(self, identity: str, parts: SessionParts) -> None:
+    def __init__(self, identity: str, parts: SessionParts, journal: Journal | None = None) -> None:
         self.id = identity
         self.outbox = Outbox()
+        self.outbox.reserve()
+        self.received = 0
+        self.complete = False
+        self.realtime = parts.realtime
         self._parts = parts
-        self._usages: list[Usage] = []
+        self._journal = journal or NoJournal()
+        self._durable = journal is not None
+        self._usage: dict[Usage, float] = {}
         self._tally = _Tally()
         self._lanes = [Lane(channel, self, parts) for channel in range(parts.channels)]
         self._ended = False
@@ -64,8 +86,11 @@ class Session:
         """
         if self._ended:
             raise SessionClosed("The session has ended.", fix="Start a new one.")
+        before = self.next_sample
         for lane, pcm in zip(self._lanes, channels, strict=True):
             lane.tape.write(pcm, at)
+        if at is not None and at > before:
+            self.tell(GapMarked(milliseconds(before), milliseconds(at)))
         if self.next_sample - self._acknowledged >= _ACK_EVERY:
             self._acknowledge()
 
@@ -76,17 +101,20 @@ class Session:
 
     def finalize(self) -> None:
         """End the running utterances now."""
-        for lane in self._lanes:
-            lane.finalize()
+        if not self._ended:
+            for lane in self._lanes:
+                lane.finalize()
 
     def end(self) -> None:
         """No more audio. `run` returns when every utterance is final."""
+        if not self._ended:
+            self._journal.write(EndAsked())
         self._ended = True
         for lane in self._lanes:
             lane.tape.finish()
 
     async def run(self) -> None:
-        """Recognize until `end` and the last final. Cancel it to abandon the session."""
+        """Recognize until `end` and the last final. Cancel it to abandon the session, or after `suspend`."""
         ticker = asyncio.create_task(self._tell_cost())
         try:
             async with asyncio.TaskGroup() as group:
@@ -95,11 +123,61 @@ class Session:
         finally:
             ticker.cancel()
         self._acknowledge()
-        self.outbox.put(self._cost())
+        self.tell(self._cost())
         audio_ms = milliseconds(self.next_sample)
-        self.outbox.put(SessionEnded(audio_ms, self._tally.utterances, self._tally.words, self._tally.degraded))
+        self.tell(SessionEnded(audio_ms, self._tally.utterances, self._tally.words, self._tally.degraded))
+        self.complete = True
+
+    def suspend(self) -> None:
+        """Write nothing to the journal any more: what happens while the session is torn down is not its history."""
+        self._journal.flush()
+        self._journal = NoJournal()
+
+    # -- going on after the end of the process ----------------------------------------------------------------------
+
+    def replay(self, records: Iterable[Record]) -> None:
+        """Take what an earlier process wrote down. Before `recover` and before anything else."""
+        for record in records:
+            match record:
+                case Happened(channel, item):
+                    self._lanes[channel].replay(item)
+                case Told(event):
+                    self.outbox.put(event)
+                    self.complete = self.complete or isinstance(event, SessionEnded)
+                case Numbered():
+                    self.outbox.reserve()
+                case Metered(usage):
+                    self._count(usage)
+                case EndAsked():
+                    self._ended = True
+
+    def recover(self) -> None:
+        """After the replay: get ready for the audio, which is to be put on the tape again with `reload`."""
+        for lane in self._lanes:
+            lane.recover()
+
+    def reload(self, channels: Sequence[bytes], at: int | None = None) -> None:
+        """Put audio on the tape that an earlier process had taken. Raises TapeError."""
+        for lane, pcm in zip(self._lanes, channels, strict=True):
+            lane.tape.write(pcm, at)
+            lane.reload()
+        self._acknowledged = self.next_sample
+
+    def reloaded(self) -> None:
+        """All audio is on the tape again: `run` may be called."""
+        if self._ended:
+            for lane in self._lanes:
+                lane.tape.finish()
+
+    def keep_in(self, journal: Journal) -> None:
+        """Write down what happens from now on."""
+        self._journal, self._durable = journal, True
 
     # -- what the lanes tell ----------------------------------------------------------------------------------------
+
+    def happens(self, channel: int, item: Input) -> None:
+        """A lane's merge is about to take an input."""
+        self._journal.write(Happened(channel, item))
 
     def show(self, revision: Revision) -> None:
         """A revision for the client."""
@@ -109,25 +187,54 @@ class Session:
             self._tally.degraded += revision.degraded is not None
         self.outbox.put(revision)
 
+    def changed(self, speech: SpeechChanged) -> None:
+        """Somebody began or ceased to speak."""
+        self.outbox.put(speech)
+
     def tell(self, event: Event) -> None:
         """Any other event for the client."""
+        passing = isinstance(event, Acknowledged | CostChanged | Expiring)
+        self._journal.write(Numbered() if passing else Told(event))
         self.outbox.put(event)
 
     def used(self, usage: Usage) -> None:
         """Something was used."""
-        self._usages.append(usage)
+        self._journal.write(Metered(usage))
+        self._count(usage)
+
+    def flush(self) -> None:
+        """
+        Make everything that was told survive the end of the process, as far as there is a journal. Call it before
+        events leave the process. Tells the client once when that cannot be promised any more.
+        """
+        durable = self._journal.flush()
+        if self._durable and not durable:
+            self._durable = False
+            error = TwopassError(
+                "This session is no longer kept on the server's disk: it would not survive a crash of the server.",
+                code="not_durable",
+                fix="Go on; whoever runs the server should free disk space or raise the spool's limits.",
+            )
+            self.tell(Problem(error, fatal=False))
 
     def _acknowledge(self) -> None:
         self._acknowledged = self.next_sample
-        self.outbox.put(Acknowledged(self.next_sample))
+        self.flush()
+        self.tell(Acknowledged(self.next_sample, self.received, self._durable))
+
+    def _count(self, usage: Usage) -> None:
+        alike = replace(usage, seconds=0.0)
+        self._usage[alike] = self._usage.get(alike, 0.0) + usage.seconds
 
     def _cost(self) -> CostChanged:
-        return CostChanged(milliseconds(self.next_sample), self._parts.pricer.summarize(self._usages))
+        usages = [replace(usage, seconds=seconds) for usage, seconds in self._usage.items()]
+        return CostChanged(milliseconds(self.next_sample), self._parts.pricer.summarize(usages))
 
     async def _tell_cost(self) -> None:
-        told = 0
+        told = 0.0
         while True:
             await asyncio.sleep(_COST_EVERY_SECONDS)
-            if len(self._usages) > told:
-                told = len(self._usages)
-                self.outbox.put(self._cost())
+            used = sum(self._usage.values())
+            if used > told:
+                told = used
+                self.tell(self._cost())

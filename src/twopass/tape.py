@@ -28,7 +28,7 @@ class Tape:
     Append-only audio with random access to what was not yet released.
 
     Attributes:
-        holes: What the client never sent, in order.
+        holes: What the client never sent, in order, as far as it was not released.
     """
 
     def __init__(self, *, max_hole_ms: int = 60_000) -> None:
@@ -88,6 +88,7 @@ class Tape:
         if gone > 0:
             del self._pcm[: gone * BYTES_PER_SAMPLE]
             self._base += gone
+            self.holes = [hole for hole in self.holes if hole.end > self._base]
 
     async def wait_beyond(self, index: int) -> bool:
         """Wait until sample `index` is written (True) or the tape finishes before it (False)."""

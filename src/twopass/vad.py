@@ -18,6 +18,7 @@ from twopass.modelhost import Channel, Connection, HostedModel, ModelHost, Serve
 from twopass.segmenter import FRAME_SAMPLES
 from twopass.types import BYTES_PER_SAMPLE
 
+SILERO = "twopass.vad:load"
 FRAME_BYTES = FRAME_SAMPLES * BYTES_PER_SAMPLE
 _CONTEXT_SAMPLES = 64
 _STATE = (1, 1, 128)
@@ -33,10 +34,16 @@ class Frame:
 
 
 class VoiceDetector:
-    """One process for all channels of all sessions."""
+    """
+    One process for all channels of all sessions.
 
-    def __init__(self) -> None:
-        self._host = ModelHost(HostedModel("silero-vad", "twopass.vad:load", {}, niceness=0))
+    Args:
+        factory: "module:function" that loads the detector, such as `load` below: each connection sends whole frames
+            of PCM and gets as many `Frame`s.
+    """
+
+    def __init__(self, factory: str = SILERO) -> None:
+        self._host = ModelHost(HostedModel("silero-vad" if factory == SILERO else factory, factory, {}, niceness=0))
 
     async def open(self) -> None:
         """Load the model. Raises RecognizerUnavailable."""
@@ -117,4 +124,6 @@ class SileroStream:
         inputs = {"input": np.concatenate([before, blocks], axis=1), "h": self._h, "c": self._c}
         probabilities, self._h, self._c = self._session.run(None, inputs)
         loudness = np.sqrt(np.mean(blocks**2, axis=1))
-        return [Frame(float(p), float(rms)) for p, rms in zip(np.ravel(probabilities), loudness, strict=True)]
+        # Rounded: a journal keeps them as text, which need not be longer.
+        judged = zip(np.ravel(probabilities), loudness, strict=True)
+        return [Frame(round(float(probability), 4), round(float(rms), 6)) for probability, rms in judged]

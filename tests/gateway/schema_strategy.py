@@ -78,8 +78,9 @@ class _Writer:
 
     def _object(self, schema: Schema) -> Values:
         known = {name: self.values(each) for name, each in schema["properties"].items()}
-        tag = {name: known.pop(name) for name, each in schema["properties"].items() if "const" in each}
-        fields = st.fixed_dictionaries(tag, optional=known)
+        always = set(schema.get("required", ())) | {n for n, each in schema["properties"].items() if "const" in each}
+        required = {name: known.pop(name) for name in schema["properties"] if name in always}
+        fields = st.fixed_dictionaries(required, optional=known)
         if not self._spoil:
             return fields
         more = st.dictionaries(st.text(max_size=9), JUNK, max_size=1)

@@ -16,6 +16,7 @@ from typing import Any
 
 import av
 import numpy as np
+from tests.conftest import PATIENCE
 from tests.speech import Recording
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -127,7 +128,7 @@ FINALIZE = json.dumps({"type": "finalize"})
 END = json.dumps({"type": "end"})
 
 
-async def talk(url: str, frames: Iterable[str | bytes], *, patience: float = 60) -> Heard:
+async def talk(url: str, frames: Iterable[str | bytes], *, patience: float = PATIENCE) -> Heard:
     """Open a socket, say all this without waiting, and listen until the server closes."""
     heard = Heard()
     async with asyncio.timeout(patience), opened(url) as socket:
@@ -151,7 +152,9 @@ async def transcribed(url: str, sound: Iterable[bytes], **fields: object) -> Hea
 
 def opened(url: str) -> connect:
     """A socket to the server; a context manager."""
-    return connect(url.replace("http", "ws", 1) + "/v1/stream", max_size=None)
+    return connect(
+        url.replace("http", "ws", 1) + "/v1/stream", max_size=None, open_timeout=PATIENCE, ping_interval=None
+    )
 
 
 async def say(socket: ClientConnection, frames: Iterable[str | bytes]) -> None:

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
-from tests.conftest import CONFIG, Server
+from tests.conftest import CONFIG, PATIENCE, Server
 from tests.gateway.schema_strategy import JUNK, nearly, valid
 from tests.gateway.stream_driver import END, Heard, chunks, encoded, folded, in_order, start, talk, transcribed
 from tests.speech import load
@@ -38,7 +38,7 @@ SHORT = load("short_slt")
 API = schemathesis.openapi.from_dict(create_app(parse(CONFIG)).openapi())
 OPERATIONS: list[Any] = [operation.ok() for operation in API.get_all_operations()]  # type: ignore[union-attr]
 CLIENT: dict[str, Any] = schema()["client"]  # type: ignore[assignment]
-CLOSE_CODES = {1000, 1009, 4400, 4503}
+CLOSE_CODES = {1000, 1009, 4400, 4404, 4503}
 Frames: TypeAlias = list[str | bytes]
 
 PIECES = list(chunks(SHORT.pcm, 30_000))
@@ -91,7 +91,9 @@ def still_alive(server: Server) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def published(server_url: str) -> jsonschema_rs.Validator:
     """Checks what the server says against its own schema."""
-    return jsonschema_rs.validator_for(httpx.get(f"{server_url}/v1/stream/schema.json").json()["server"])
+    return jsonschema_rs.validator_for(
+        httpx.get(f"{server_url}/v1/stream/schema.json", timeout=PATIENCE).json()["server"]
+    )
 
 
 def check(heard: Heard, published: jsonschema_rs.Validator) -> None:

@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.conftest import CONFIG, Server
+from tests.conftest import CONFIG, PATIENCE, Server
 from tests.gateway.stream_driver import ASSETS, chunks, transcribed
 from tests.speech import load
 
@@ -16,10 +16,15 @@ from twopass.gateway import messages
 from twopass.gateway.app import create_app
 
 
+def get(url: str) -> httpx.Response:
+    """Ask, and wait as long as it takes."""
+    return httpx.get(url, timeout=PATIENCE)
+
+
 def values(server: Server) -> dict[str, float]:
     """All metrics, labels left out, summed up by name."""
     found: dict[str, float] = {}
-    for family in text_string_to_metric_families(httpx.get(f"{server.url}/metrics").text):
+    for family in text_string_to_metric_families(get(f"{server.url}/metrics").text):
         for sample in family.samples:
             found[sample.name] = found.get(sample.name, 0) + sample.value
     return found
@@ -27,8 +32,8 @@ def values(server: Server) -> dict[str, float]:
 
 def test_alive_and_ready(server_url: str) -> None:
     """A server that can begin a session says so at both places."""
-    assert {"status": "ok"} == httpx.get(f"{server_url}/healthz").json()
-    assert {"status": "ready"} == httpx.get(f"{server_url}/readyz").json()
+    assert {"status": "ok"} == get(f"{server_url}/healthz").json()
+    assert {"status": "ready"} == get(f"{server_url}/readyz").json()
 
 
 async def test_alive_but_not_ready() -> None:
@@ -56,7 +61,7 @@ async def test_metrics_count_what_happened(server: Server) -> None:
 
 def test_profiles_say_who_speaks(server_url: str) -> None:
     """Each profile names its models and what they understand, and a stand-in says that it is one."""
-    listed = httpx.get(f"{server_url}/v1/profiles").json()
+    listed = get(f"{server_url}/v1/profiles").json()
     assert "demo" == listed["default"]
     demo, live = listed["profiles"]
     assert ("demo", "Demo", "whisper", None) == (
@@ -74,33 +79,34 @@ def test_profiles_say_who_speaks(server_url: str) -> None:
 
 def test_schema_is_published(server_url: str) -> None:
     """The schema of the socket is that of the messages, one for each direction."""
-    published = httpx.get(f"{server_url}/v1/stream/schema.json").json()
+    published = get(f"{server_url}/v1/stream/schema.json").json()
     assert json.loads(json.dumps(messages.schema())) == published
     assert {"client", "server"} == set(published)
 
 
 def test_openapi_is_published(server_url: str) -> None:
     """Every route for programs is described."""
-    paths = httpx.get(f"{server_url}/openapi.json").json()["paths"]
+    paths = get(f"{server_url}/openapi.json").json()["paths"]
     assert {
         "/healthz",
         "/readyz",
         "/metrics",
         "/v1/profiles",
         "/v1/stream/schema.json",
+        "/v1/tokens",
         "/v1/transcriptions",
     } == set(paths)
 
 
 def test_page_and_sample_are_served(server_url: str) -> None:
     """The page, its scripts and the bundled sample come from this server, and may load nothing from another."""
-    page = httpx.get(server_url)
+    page = get(server_url)
     assert "text/html" in page.headers["content-type"]
     assert "default-src 'self'" in page.headers["content-security-policy"]
     assert "nosniff" == page.headers["x-content-type-options"]
     for name in ("sample.wav", "sample.json"):
-        assert (ASSETS / name).read_bytes() == httpx.get(f"{server_url}/static/{name}").content
-    assert "javascript" in httpx.get(f"{server_url}/static/js/main.js").headers["content-type"]
+        assert (ASSETS / name).read_bytes() == get(f"{server_url}/static/{name}").content
+    assert "javascript" in get(f"{server_url}/static/js/main.js").headers["content-type"]
 
 
 @pytest.mark.parametrize(
@@ -108,5 +114,5 @@ def test_page_and_sample_are_served(server_url: str) -> None:
 )
 def test_nothing_else_is_served(server_url: str, path: str) -> None:
     """There is no file besides those of the page."""
-    answer = httpx.get(f"{server_url}{path}")
+    answer = get(f"{server_url}{path}")
     assert (404, "not_found") == (answer.status_code, answer.json()["code"])

@@ -18,7 +18,18 @@ from twopass.errors import ProtocolError, TooManySessions
 from twopass.gateway import messages
 from twopass.gateway.encoding import encoded, error
 from twopass.gateway.messages import End, Finalize, Start, parse_client, parse_server
-from twopass.outbox import Acknowledged, CostChanged, Event, Problem, ProviderTrouble, SessionEnded, SpeechChanged
+from twopass.outbox import (
+    Acknowledged,
+    AudioSkipped,
+    CostChanged,
+    Event,
+    Expiring,
+    GapMarked,
+    Problem,
+    ProviderTrouble,
+    SessionEnded,
+    SpeechChanged,
+)
 from twopass.types import Clock, Pass, Revision, Status, Word
 
 SCHEMA: dict[str, Any] = messages.schema()
@@ -46,6 +57,10 @@ EVENTS: list[Event] = [
     ),
     Problem(ProtocolError("No.", fix="Yes."), fatal=False),
     SessionEnded(1000, 2, 3, 1),
+    GapMarked(10, 20),
+    AudioSkipped(10, 900, 5_000, channel=1),
+    AudioSkipped(10, 900, 0, over=True),
+    Expiring(60.0),
 ]
 
 

@@ -12,7 +12,7 @@ import av
 import httpx
 import numpy as np
 import pytest
-from tests.conftest import Server
+from tests.conftest import PATIENCE, Server
 from tests.gateway.stream_driver import RATE, REFERENCE, SAMPLE, begun, encoded, folded
 from tests.speech import Recording, load
 
@@ -22,7 +22,7 @@ SHORT = load("short_slt")
 def post(url: str, content: bytes, **fields: object) -> httpx.Response:
     """Upload a file."""
     data = {name: str(value) for name, value in fields.items()}
-    return httpx.post(f"{url}/v1/transcriptions", files={"file": ("recording", content)}, data=data, timeout=60)
+    return httpx.post(f"{url}/v1/transcriptions", files={"file": ("recording", content)}, data=data, timeout=PATIENCE)
 
 
 def film(recording: Recording | None) -> bytes:
@@ -163,7 +163,7 @@ def test_malformed_requests_get_the_same_shape(
     server_url: str, status: int, code: str, request_: dict[str, Any]
 ) -> None:
     """Requests that reach no code of ours are answered like those that do."""
-    with httpx.Client(base_url=server_url) as client:
+    with httpx.Client(base_url=server_url, timeout=PATIENCE) as client:
         assert (status, code) == refused(client.request(**request_))
 
 

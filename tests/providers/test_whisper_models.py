@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.conftest import PATIENCE
 from tests.providers import hub
 
 from twopass.errors import ConfigError, RecognizerUnavailable
@@ -29,7 +30,7 @@ def command(*arguments: str, endpoint: str, cache: Path) -> subprocess.Completed
         env={**os.environ, "HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "0"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -74,7 +75,7 @@ def test_a_server_downloads_what_it_lacks_and_then_uses_it(tmp_path: Path) -> No
 
 def _second_passes(url: str) -> Iterator[dict[str, str]]:
     """Who does the second pass, asked again and again until it is the one that was wanted."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         with urllib.request.urlopen(f"{url}/v1/profiles") as answer:
             (profile,) = json.load(answer)["profiles"]

@@ -14,9 +14,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from twopass.config import Config
 from twopass.engine import Engine
-from twopass.gateway import info, problems, rest
+from twopass.gateway import info, problems, rest, tokens
+from twopass.gateway.doors import Doors
+from twopass.gateway.limits import SessionLimit
 from twopass.gateway.metrics import Metrics
-from twopass.gateway.stream import Connection, SessionLimit
+from twopass.gateway.sessions import Sessions
+from twopass.gateway.stream import Connection
+from twopass.spool import Spool
 
 _HEADERS = {
     # Nothing from another host, no inline script or style; the microphone for ourselves only.
@@ -38,12 +42,16 @@ def create_app(config: Config) -> FastAPI:
     app.state.engine = Engine(config)
     app.state.metrics = Metrics()
     app.state.limit = SessionLimit(config.server.max_sessions)
+    spool = Spool(config.spool.directory.expanduser(), config.spool) if config.spool.directory else None
+    app.state.sessions = Sessions(app.state.engine, app.state.metrics, app.state.limit, config.sessions, spool)
+    app.state.doors = Doors(config.doors)
     app.state.max_upload_bytes = config.server.max_upload_mb << 20
     problems.install(app)
     app.add_middleware(_BodyLimit, most=app.state.max_upload_bytes + _FORM_BYTES)
     app.middleware("http")(_secure)
     app.include_router(info.router)
     app.include_router(rest.router)
+    app.include_router(tokens.router)
     app.add_api_websocket_route("/v1/stream", _stream)
     app.mount("/static", StaticFiles(directory=info.STATIC), name="static")
     return app
@@ -51,20 +59,23 @@ def create_app(config: Config) -> FastAPI:
 
 async def _stream(socket: WebSocket) -> None:
     state = socket.app.state
-    await Connection(socket, state.engine, state.metrics, state.limit).serve()
+    await Connection(socket, state.engine, state.metrics, state.sessions, state.doors).serve()
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     engine: Engine = app.state.engine
     await engine.open()
-    background = [asyncio.create_task(engine.warm()), asyncio.create_task(app.state.metrics.watch_loop())]
+    sessions: Sessions = app.state.sessions
+    lasting = engine.warm(), app.state.metrics.watch_loop(), sessions.recover(), sessions.watch()
+    background = [asyncio.create_task(work) for work in lasting]
     try:
         yield
     finally:
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
+        await sessions.stop()
         await engine.close()
 
 

@@ -6,7 +6,18 @@ from twopass.cost.rates import CostSummary
 from twopass.engine import Speaker
 from twopass.errors import TwopassError
 from twopass.gateway import messages
-from twopass.outbox import Acknowledged, CostChanged, Event, Problem, ProviderTrouble, SessionEnded, SpeechChanged
+from twopass.outbox import (
+    Acknowledged,
+    AudioSkipped,
+    CostChanged,
+    Event,
+    Expiring,
+    GapMarked,
+    Problem,
+    ProviderTrouble,
+    SessionEnded,
+    SpeechChanged,
+)
 from twopass.types import Revision
 
 
@@ -25,14 +36,33 @@ def encoded(number: int, event: Event) -> messages.ServerMessage:
             return _segment(number, event)
         case SpeechChanged(state, at, channel):
             return messages.Speech(event=number, state=state, at=at, channel=channel)
-        case Acknowledged(samples, durable):
-            return messages.Ack(event=number, samples=samples, durable=durable)
+        case Acknowledged(samples, received, durable):
+            return messages.Ack(event=number, samples=samples, bytes=received, durable=durable)
+        case AudioSkipped(start, end, depth, over, channel):
+            return messages.Backpressure(
+                event=number,
+                from_=start,
+                to=end,
+                depth_ms=depth,
+                state="over" if over else "skipping",
+                channel=channel,
+            )
         case ProviderTrouble(pass_, provider, state, reason, channel):
             return messages.ProviderChange(
                 event=number, pass_=pass_.value, provider=provider, state=state, reason=reason, channel=channel
             )
         case CostChanged(audio_ms, summary):
             return _cost(number, audio_ms, summary)
+        case GapMarked() | Expiring() | Problem() | SessionEnded():
+            return _of_session(number, event)
+
+
+def _of_session(number: int, event: GapMarked | Expiring | Problem | SessionEnded) -> messages.ServerMessage:
+    match event:
+        case GapMarked(start, end):
+            return messages.Gap(event=number, from_=start, to=end)
+        case Expiring(seconds):
+            return messages.Expiring(event=number, in_seconds=seconds)
         case Problem(problem, fatal):
             return error(number, problem, fatal=fatal)
         case SessionEnded(audio_ms, utterances, words, degraded):

@@ -7,12 +7,13 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from twopass.engine import Engine
 from twopass.errors import ConfigError, RecognizerError
 from twopass.gateway import encoding, messages
+from twopass.gateway.doors import guard_metrics
 from twopass.gateway.problems import NotReady, Problem
 
 _ROOT = Path(str(files("twopass")))
@@ -51,7 +52,12 @@ async def readyz(request: Request) -> dict[str, str]:
     return {"status": "ready"}
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}, 401: {"model": Problem}},
+    dependencies=[Depends(guard_metrics)],
+)
 async def prometheus(request: Request) -> Response:
     """Metrics for Prometheus."""
     return Response(request.app.state.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")

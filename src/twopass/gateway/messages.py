@@ -8,12 +8,15 @@ Text frames carry JSON of these models; binary frames carry audio. The union is 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from twopass.audio import AudioFormat, Encoding
 from twopass.errors import ProtocolError
+
+_LAST = (1 << 53) - 1
+"""No number is larger: JavaScript could not hold it."""
 
 
 class Message(BaseModel):
@@ -22,10 +25,14 @@ class Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
 
 
+def _with_type(schema: dict[str, Any]) -> None:
+    schema["required"] = ["type", *schema.get("required", ())]
+
+
 class ClientRequest(Message):
     """What a client says. Its `type` is never left out, although it has a default for those who make one in Python."""
 
-    model_config = ConfigDict(json_schema_extra={"required": ["type"]})
+    model_config = ConfigDict(json_schema_extra=_with_type)
 
 
 class Framing(StrEnum):
@@ -81,6 +88,28 @@ class Start(ClientRequest):
         )
 
 
+class SessionResume(ClientRequest):
+    """
+    The first message of a socket that goes on with a session: after a broken connection, or to take it over.
+
+    Attributes:
+        session, token: As `session` told them.
+        last_event: The number of the last event seen; what came after it is sent again.
+    """
+
+    type: Literal["session_resume"] = "session_resume"
+    session: Annotated[str, Field(max_length=64)]
+    token: Annotated[str, Field(max_length=128)]
+    last_event: Annotated[int, Field(ge=0, le=_LAST)] = 0
+
+
+class Seen(ClientRequest):
+    """Everything up to this event has arrived: the server need not keep it for a resume. Never required."""
+
+    type: Literal["seen"] = "seen"
+    event: Annotated[int, Field(ge=0, le=_LAST)]
+
+
 class Finalize(ClientRequest):
     """End the running utterance now, without waiting for silence."""
 
@@ -93,7 +122,8 @@ class End(ClientRequest):
     type: Literal["end"] = "end"
 
 
-ClientMessage: TypeAlias = Annotated[Start | Finalize | End, Field(discriminator="type")]
+AnyClientMessage: TypeAlias = Start | SessionResume | Seen | Finalize | End
+ClientMessage: TypeAlias = Annotated[AnyClientMessage, Field(discriminator="type")]
 
 
 class PassDescription(Message):
@@ -117,13 +147,37 @@ class ServerMessage(Message):
 
 
 class SessionStarted(ServerMessage):
-    """The answer to `start`."""
+    """
+    The answer to `start`.
+
+    Attributes:
+        token: The secret that a `session_resume` must bring.
+        resume_seconds: How long the session waits for a client that has gone.
+    """
 
     type: Literal["session"] = "session"
     session: str
+    token: str
+    resume_seconds: float
     profile: str
     first_pass: PassDescription
     second_pass: PassDescription
+
+
+class Resumed(ServerMessage):
+    """
+    The answer to `session_resume`; the missed events follow it. Its `event` is the last one that the client has seen.
+
+    Attributes:
+        next_sample: The next sample wanted (16 kHz): where `indexed` audio goes on.
+        next_byte: The next byte wanted, counted over all audio of the session without the 8-byte indexes: where
+            `raw` audio and containers go on.
+    """
+
+    type: Literal["resumed"] = "resumed"
+    session: str
+    next_sample: int
+    next_byte: int
 
 
 class WordMessage(Message):
@@ -174,11 +228,55 @@ class Speech(ServerMessage):
 
 
 class Ack(ServerMessage):
-    """The tape holds everything before this sample (16 kHz). `durable`: it would survive the end of the process."""
+    """
+    Everything before this is on the tape: nobody need send it again.
+
+    Attributes:
+        samples: The next sample wanted, 16 kHz.
+        bytes: The next byte of audio wanted, without the indexes of `indexed` framing.
+        durable: It is also on the disk, and survives the end of the process.
+    """
 
     type: Literal["ack"] = "ack"
     samples: int
+    bytes: int
     durable: bool
+
+
+class Gap(ServerMessage):
+    """Audio [from, to) ms never came; the tape holds silence there."""
+
+    type: Literal["gap"] = "gap"
+    from_: Annotated[int, Field(alias="from")]
+    to: int
+
+    model_config = ConfigDict(populate_by_name=True)
+
+
+class Backpressure(ServerMessage):
+    """
+    The first pass cannot keep up: it skipped [from, to) ms, where only the second pass will hear what is said.
+
+    Attributes:
+        depth_ms: How much audio waits for the first pass.
+        state: `over` when it has caught up; from and to are then the whole stretch in which audio was skipped.
+    """
+
+    type: Literal["backpressure"] = "backpressure"
+    from_: Annotated[int, Field(alias="from")]
+    to: int
+    depth_ms: int
+    state: Literal["skipping", "over"]
+    channel: int = 0
+
+    model_config = ConfigDict(populate_by_name=True)
+
+
+class Expiring(ServerMessage):
+    """The session has almost reached the longest that the server allows; it will be ended then, with its finals."""
+
+    type: Literal["expiring"] = "expiring"
+    in_seconds: float
 
 
 class ProviderChange(ServerMessage):
@@ -246,15 +344,28 @@ class Ended(ServerMessage):
     degraded: int
 
 
-AnyServerMessage: TypeAlias = SessionStarted | Segment | Speech | Ack | ProviderChange | Cost | ErrorMessage | Ended
+AnyServerMessage: TypeAlias = (
+    SessionStarted
+    | Resumed
+    | Segment
+    | Speech
+    | Ack
+    | Gap
+    | Backpressure
+    | ProviderChange
+    | Cost
+    | Expiring
+    | ErrorMessage
+    | Ended
+)
 
 _MOST_SAID = 300
 
-_client: TypeAdapter[Start | Finalize | End] = TypeAdapter(ClientMessage)
+_client: TypeAdapter[AnyClientMessage] = TypeAdapter(ClientMessage)
 _server: TypeAdapter[AnyServerMessage] = TypeAdapter(Annotated[AnyServerMessage, Field(discriminator="type")])
 
 
-def parse_client(text: str) -> Start | Finalize | End:
+def parse_client(text: str) -> AnyClientMessage:
     """Read a client's text frame. Raises ProtocolError that names the first thing wrong."""
     try:
         return _client.validate_json(text)

@@ -13,16 +13,19 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from twopass.errors import RecognizerError, TooManySessions, TwopassError
+from twopass.errors import ForeignOrigin, RecognizerError, TooManySessions, TwopassError, Unauthorized
 
 _KNOWN: Mapping[int, tuple[str, str]] = MappingProxyType(
     {
         404: ("not_found", "See /openapi.json."),
         405: ("method_not_allowed", "See /openapi.json."),
+        408: ("upload_stopped", "Send the file again."),
         413: ("too_large", "Send a shorter file, or raise server.max_upload_mb."),
     }
 )
 """Code and fix of what the framework refuses."""
+
+_BY_CODE: Mapping[str, int] = MappingProxyType({"too_large": 413, "no_keys": 404})
 
 
 class Problem(BaseModel):
@@ -51,15 +54,19 @@ def install(app: FastAPI) -> None:
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:  # noqa: ARG001 - Starlette's signature
     assert isinstance(error, TwopassError)
-    status = 400
     if isinstance(error, TooManySessions):
         status = 429
     elif isinstance(error, RecognizerError | NotReady):
         status = 503
-    elif error.code == "too_large":
-        status = 413
+    elif isinstance(error, Unauthorized):
+        status = 401
+    elif isinstance(error, ForeignOrigin):
+        status = 403
+    else:
+        status = _BY_CODE.get(error.code, 400)
     problem = Problem(code=error.code, message=error.message, fix=error.fix, retryable=error.retryable)
-    return JSONResponse(problem.model_dump(), status)
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return JSONResponse(problem.model_dump(), status, headers=headers)
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:  # noqa: ARG001 - Starlette's signature

@@ -18,9 +18,12 @@ from twopass.audio import decode_file
 from twopass.engine import Engine
 from twopass.engine import Request as SessionRequest
 from twopass.errors import ProtocolError, TwopassError
+from twopass.gateway.doors import GuardedRoute
+from twopass.gateway.held import first_error
+from twopass.gateway.intake import fitted
+from twopass.gateway.limits import SessionLimit
 from twopass.gateway.metrics import Metrics
 from twopass.gateway.problems import Problem
-from twopass.gateway.stream import SessionLimit, first_error, fitted
 from twopass.outbox import SessionEnded
 from twopass.session import Session
 from twopass.transcript import Format, write
@@ -35,7 +38,7 @@ _MEDIA = {
 }
 _LANGUAGE = r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$"
 
-router = APIRouter()
+router = APIRouter(route_class=GuardedRoute)
 
 
 def _engine(request: Request) -> Engine:
@@ -51,7 +54,7 @@ def _engine(request: Request) -> Engine:
             "description": "The transcript in the format asked for.",
             "content": {media: {} for media in _MEDIA.values()},
         },
-        **{code: {"model": Problem} for code in (400, 413, 422, 429, 503)},
+        **{code: {"model": Problem} for code in (400, 401, 403, 408, 413, 422, 429, 503)},
     },
 )
 async def transcribe(

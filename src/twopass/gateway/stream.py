@@ -1,72 +1,62 @@
 """
-The native socket: one connection is one session.
+The native socket: a connection begins a session, or goes on with one.
 
-Three tasks per connection: what comes in goes to the session, what the session tells goes out, and the session runs.
-Whatever ends one of them ends the connection with a message that says why and a close code:
+What comes in goes to the session, what the session tells goes out. When the socket breaks the session waits for the
+next one. Whatever else ends a connection ends it with a message that says why and a close code:
 
-    1000 every utterance is final          4400 a message or audio that cannot be understood
-    1009 a frame of more than 4 MB         4408 no `start` in time
-    1011 our fault                         4429 too many sessions
-    1012 the server stops                  4503 a recognizer that is needed cannot be used
+    1000 every utterance is final          4401 a key or token that is not known
+    1009 a frame of more than 4 MB         4403 a page of another site
+    1011 our fault                         4404 no such session to resume
+    1012 the server stops: resume later    4408 no first message in time
+    4400 a message or audio that cannot    4409 another socket took the session over
+         be understood                     4429 too many sessions or connections
+                                           4503 a recognizer that is needed cannot be used
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from twopass.audio import AudioDecoder, Encoding, open_decoder
-from twopass.engine import Engine, Request
+from twopass.engine import Engine
 from twopass.errors import (
     AudioError,
     ConfigError,
+    ForeignOrigin,
     ProtocolError,
     RecognizerError,
+    ServerStopping,
+    TakenOver,
     TapeError,
     TooManySessions,
     TwopassError,
+    Unauthorized,
+    UnknownSession,
 )
 from twopass.gateway import encoding, messages
-from twopass.gateway.framing import IndexedFraming
+from twopass.gateway.doors import Doors, Visitor, subprotocol
+from twopass.gateway.held import HeldSession, first_error
 from twopass.gateway.metrics import Metrics
+from twopass.gateway.sessions import Sessions
 from twopass.outbox import Problem, SessionEnded
-from twopass.session import Session
-from twopass.types import SAMPLE_RATE
 
 log = structlog.get_logger()
 
-_HANDSHAKE_SECONDS = 10.0
-_MOST_PROBLEMS = 20
-_RAW_PIECE = 16_000  # bytes decoded at once: two seconds of mulaw, a millisecond or two of work
-_COMPRESSED_PIECE = 2_000
-
-
-@dataclass(slots=True)
-class SessionLimit:
-    """How many sessions there may be at once, and how many there are."""
-
-    most: int
-    now: int = 0
-
-    @contextlib.contextmanager
-    def place(self) -> Iterator[None]:
-        """Take a place for as long as the context lasts. Raises TooManySessions."""
-        if self.now >= self.most:
-            raise TooManySessions(f"All {self.most} sessions are taken.", fix="Try again later.")
-        self.now += 1
-        try:
-            yield
-        finally:
-            self.now -= 1
-
+_LAST_WORDS_SECONDS = 2.0
+_FAREWELL_SECONDS = 5.0
+_ON_PURPOSE = 1000
+"""The close code of a client that wants no more. A line that broke counts as 1005 or 1006."""
 
 _CODES: tuple[tuple[type[TwopassError], int], ...] = (
     (TooManySessions, 4429),
+    (Unauthorized, 4401),
+    (ForeignOrigin, 4403),
+    (UnknownSession, 4404),
+    (TakenOver, 4409),
+    (ServerStopping, 1012),
     (ProtocolError, 4400),
     (AudioError, 4400),
     (TapeError, 4400),
@@ -78,135 +68,185 @@ _CODES: tuple[tuple[type[TwopassError], int], ...] = (
 class Connection:
     """One socket."""
 
-    def __init__(self, socket: WebSocket, engine: Engine, metrics: Metrics, limit: SessionLimit) -> None:
+    _visitor: Visitor
+
+    def __init__(self, socket: WebSocket, engine: Engine, metrics: Metrics, sessions: Sessions, doors: Doors) -> None:
         self._socket = socket
+        self._doors = doors
         self._engine = engine
         self._metrics = metrics
-        self._limit = limit
-        self._session: Session | None = None
-        self._sent = 0
-        self._problems = 0
-        self._broken: TwopassError | None = None
+        self._sessions = sessions
+        self._sent = self._seen = 0
+        self._attentive = False
+        self._dismissal: asyncio.Future[TwopassError] = asyncio.get_running_loop().create_future()
+        self.released = asyncio.Event()
+
+    def dismiss(self, error: TwopassError) -> None:
+        """Tell the client, close, and let go of the session."""
+        if not self._dismissal.done():
+            self._dismissal.set_result(error)
 
     async def serve(self) -> None:
         """Until either side has had enough."""
-        await self._socket.accept()
+        await self._socket.accept(subprotocol(self._socket))
         try:
-            with self._limit.place():
-                await self._serve_session(await self._start())
-            await self._close(_close_code(self._broken) if self._broken else 1000)
-        except WebSocketDisconnect:
-            log.info("client left")
+            with self._doors.admit(self._socket) as self._visitor:
+                await self._serve(await self._first())
+        except WebSocketDisconnect as left:
+            log.info("client left", code=left.code)
         except TwopassError as error:
             await self._fail(error)
         except Exception:
             log.exception("connection failed")
             await self._fail(TwopassError("Something went wrong here; it was logged.", fix="Try again."))
 
-    async def _start(self) -> messages.Start:
+    async def _first(self) -> messages.Start | messages.SessionResume:
         try:
-            async with asyncio.timeout(_HANDSHAKE_SECONDS):
+            async with asyncio.timeout(self._doors.settings.handshake_seconds):
                 first = await self._receive()
         except TimeoutError:
             raise ProtocolError("No start message came.", code="handshake_timeout", fix="Send it first.") from None
         message = messages.parse_client(first) if isinstance(first, str) else None
-        if not isinstance(message, messages.Start):
+        if not isinstance(message, messages.Start | messages.SessionResume):
             raise ProtocolError("The first message must be a start.", code="no_start", fix='Send {"type": "start"}.')
         return message
 
-    async def _serve_session(self, start: messages.Start) -> None:
-        with contextlib.closing(_Listener(start)) as listener:
-            request = Request(start.profile, start.language, start.phrases, listener.channels, start.realtime)
-            session = self._session = await self._engine.session(request)
-            await self._introduce(session, start)
-            await self._serve_audio(session, listener)
-
-    async def _serve_audio(self, session: Session, listener: _Listener) -> None:
-        self._metrics.sessions.inc()
+    async def _serve(self, first: messages.Start | messages.SessionResume) -> None:
+        if isinstance(first, messages.Start):
+            held, token = await self._sessions.begin(first, self._visitor.place())
+            await held.attach(self)
+            introduction = self._introduce(held, first, token)
+        else:
+            held = await self._sessions.resume(first)
+            await held.attach(self)
+            introduction = self._resume(held, first)
         try:
-            await self._run(session, listener)
+            await introduction
+            await self._converse(held)
+        except WebSocketDisconnect as left:
+            if left.code == _ON_PURPOSE:
+                await self._sessions.drop(held)
+            raise
         finally:
-            self._metrics.sessions.dec()
-            self._metrics.audio_seconds.inc(session.next_sample / SAMPLE_RATE)
-            log.info("session over", session=session.id, seconds=round(session.next_sample / SAMPLE_RATE, 1))
+            held.detach(self)
+            self.released.set()
+        await self._part(held)
 
-    async def _introduce(self, session: Session, start: messages.Start) -> None:
+    async def _introduce(self, held: HeldSession, start: messages.Start, token: str) -> None:
         profile = start.profile or self._engine.default_profile
         first, second = await self._engine.speakers(profile)
+        self._sent = 1
         await self._send(
             messages.SessionStarted(
-                event=session.outbox.reserve(),
-                session=session.id,
+                event=1,
+                session=held.session.id,
+                token=token,
+                resume_seconds=self._sessions.settings.resume_seconds,
                 profile=profile,
                 first_pass=encoding.described(first),
                 second_pass=encoding.described(second),
             )
         )
 
-    async def _run(self, session: Session, listener: _Listener) -> None:
-        """The three tasks. The reader ends first in a good session, the writer last."""
+    async def _resume(self, held: HeldSession, request: messages.SessionResume) -> None:
+        self._sent = request.last_event
+        await self._send(
+            messages.Resumed(
+                event=max(1, request.last_event),
+                session=held.session.id,
+                next_sample=held.intake.next_sample(held.session.next_sample),
+                next_byte=held.intake.received,
+            )
+        )
+
+    async def _converse(self, held: HeldSession) -> None:
+        """Reading and writing, until the writer has told the end or somebody is sent away."""
         try:
             async with asyncio.TaskGroup() as group:
-                running = group.create_task(session.run())
-                reading = group.create_task(self._read(session, listener))
-                await self._write(session)
-                reading.cancel()
-                await running
-        except* TwopassError as group:
+                others = group.create_task(self._read(held)), group.create_task(self._dismissed())
+                await self._write(held)
+                for task in others:
+                    task.cancel()
+        except BaseExceptionGroup as group:
             raise first_error(group) from None
-        except* WebSocketDisconnect:
-            raise WebSocketDisconnect from None
 
-    async def _read(self, session: Session, listener: _Listener) -> None:
-        """What comes in, until `end`. After that only the close of the socket is listened for."""
+    async def _dismissed(self) -> None:
+        raise await self._dismissal
+
+    async def _read(self, held: HeldSession) -> None:
+        """What comes in. After `end` only the close of the socket is listened for."""
+        await held.intake.drain(held.session)
         while True:
-            received = await self._receive()
+            received = await self._next(held)
             try:
-                await self._take(received, session, listener)
+                await self._take(received, held)
             except TwopassError as error:
-                self._complain(error, session)
-            await session.room()
+                if not held.ending:
+                    held.complain(error)
 
-    async def _take(self, received: str | bytes, session: Session, listener: _Listener) -> None:
+    async def _next(self, held: HeldSession) -> str | bytes:
+        """The next message. Tells the client, once, when none has come for a while."""
+        quiet = self._sessions.settings.quiet_seconds
+        while True:
+            try:
+                async with asyncio.timeout(None if held.quiet or held.ending else quiet):
+                    return await self._receive()
+            except TimeoutError:
+                await held.fall_quiet(quiet)
+
+    async def _take(self, received: str | bytes, held: HeldSession) -> None:
+        if hurry := await self._visitor.pace(received):
+            held.complain(hurry)
         if isinstance(received, bytes):
-            await listener.hear(session, received)
+            await held.hear(received)
             return
         match messages.parse_client(received):
-            case messages.Finalize():
-                session.finalize()
+            case messages.Finalize() if not held.ending:
+                held.session.finalize()
+            case messages.Seen(event=event):
+                self._attentive = True
+                self._seen = min(event, self._sent)
+                held.session.outbox.forget(self._seen)
             case messages.End():
-                await self._end(session, listener)
-            case messages.Start():
+                held.end()
+            case messages.Start() | messages.SessionResume():
                 raise ProtocolError("The session has started already.", code="second_start", fix="Open a new socket.")
 
-    async def _end(self, session: Session, listener: _Listener) -> None:
-        try:
-            await listener.finish(session)
-        except AudioError as error:
-            self._complain(error, session)
-        session.end()
-
-    def _complain(self, error: TwopassError, session: Session) -> None:
-        """Tell the client. After audio that cannot be decoded, or too many mistakes, finish what was accepted."""
-        self._problems += 1
-        if self._problems > _MOST_PROBLEMS or session.ended:
-            return
-        fatal = isinstance(error, AudioError) or self._problems == _MOST_PROBLEMS
-        session.tell(Problem(error, fatal))
-        if fatal:
-            self._broken = error
-            session.end()
-
-    async def _write(self, session: Session) -> None:
+    async def _write(self, held: HeldSession) -> None:
         """What the session tells, until its end. A slow reader gets only the latest of everything."""
+        outbox = held.session.outbox
         while True:
-            await session.outbox.wait_beyond(self._sent)
-            for number, event in session.outbox.since(self._sent):
+            await outbox.wait_beyond(self._sent)
+            held.session.flush()
+            for number, event in outbox.since(self._sent):
                 self._metrics.count(event)
-                await self._send(encoding.encoded(number, event))
+                await self._tell(encoding.encoded(number, event))
                 self._sent = number
-                if isinstance(event, SessionEnded):
+                if isinstance(event, SessionEnded) or (held.failure and isinstance(event, Problem) and event.fatal):
                     return
+
+    async def _tell(self, message: messages.ServerMessage) -> None:
+        """Send. When the socket is closed the reader is given the time to say with which code."""
+        try:
+            await self._send(message)
+        except WebSocketDisconnect:
+            await asyncio.sleep(_LAST_WORDS_SECONDS)
+            raise
+
+    async def _part(self, held: HeldSession) -> None:
+        """
+        The client has been told everything. One that says `seen` needs no second chance to hear it: its session goes
+        at once, with its files. (The closing handshake proves nothing: uvicorn does not tell who began it.)
+        """
+        if self._attentive:
+            with contextlib.suppress(TimeoutError, TwopassError, WebSocketDisconnect):
+                async with asyncio.timeout(_FAREWELL_SECONDS):
+                    while self._seen < self._sent:
+                        await self._take(await self._receive(), held)
+        if self._seen >= self._sent:
+            await self._sessions.drop(held)
+        error = held.failure or held.broken
+        await self._close(_close_code(error) if error else 1000, error.code if error else "")
 
     async def _receive(self) -> str | bytes:
         message = await self._socket.receive()
@@ -220,86 +260,19 @@ class Connection:
         await self._socket.send_text(message.model_dump_json(by_alias=True))
 
     async def _fail(self, error: TwopassError) -> None:
-        number = self._session.outbox.reserve() if self._session else 1
-        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
-            await self._send(encoding.error(number, error, fatal=True))
+        """Tell why, if somebody still listens, and close."""
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                await self._send(encoding.error(max(1, self._sent), error, fatal=True))
         await self._close(_close_code(error), error.code)
 
     async def _close(self, code: int, reason: str = "") -> None:
-        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
-            await self._socket.close(code, reason)
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                await self._socket.close(code, reason)
 
 
 def _close_code(error: TwopassError) -> int:
     if error.code == "handshake_timeout":
         return 4408
     return next((code for kind, code in _CODES if isinstance(error, kind)), 1011)
-
-
-class _Listener:
-    """
-    From binary frames to the tape.
-
-    Attributes:
-        channels: How many channels are transcribed each for itself.
-    """
-
-    def __init__(self, start: messages.Start) -> None:
-        self._format = start.format
-        contained = self._format.encoding in (Encoding.WEBM, Encoding.OGG, Encoding.CONTAINER)
-        stereo = contained or self._format.channels == 2
-        self._piece = _COMPRESSED_PIECE if contained else _RAW_PIECE
-        self.channels = 2 if self._format.separate_channels and stereo else 1
-        indexed = start.audio.framing is messages.Framing.INDEXED
-        self._framing = IndexedFraming(self._format) if indexed else None
-        self._decoder: AudioDecoder = open_decoder(self._format)
-
-    async def hear(self, session: Session, frame: bytes) -> None:
-        """A binary frame. Raises ProtocolError, AudioError, TapeError, SessionClosed."""
-        if self._framing is None:
-            await self._decode(session, frame)
-            return
-        placed = self._framing.place(frame)
-        if placed.after_hole is not None:
-            self._skip(session, placed.after_hole)
-        await self._decode(session, placed.data)
-        self._framing.count(placed)
-
-    async def finish(self, session: Session) -> None:
-        """What the decoder still holds. Raises AudioError if the audio was broken at its end."""
-        # Beside the loop: a container's last bytes may take long to decode.
-        self._write(session, await asyncio.to_thread(self._decoder.finish))
-        if self._decoder.error is not None:
-            raise self._decoder.error
-
-    async def _decode(self, session: Session, data: bytes) -> None:
-        """In pieces: the event loop must not feel a large frame, nor the tape a flood."""
-        for at in range(0, len(data), self._piece):
-            self._write(session, self._decoder.feed(data[at : at + self._piece]))
-            await session.room()
-            await asyncio.sleep(0)
-
-    def close(self) -> None:
-        """Let go of the decoder."""
-        self._decoder.close()
-
-    def _skip(self, session: Session, to: int) -> None:
-        """A hole: the tape marks it at once, and the resampler begins anew behind it. Raises TapeError if too long."""
-        self._write(session, self._decoder.finish())
-        self._decoder = open_decoder(self._format)
-        session.write((b"",) * self.channels, to)
-
-    def _write(self, session: Session, channels: tuple[bytes, ...]) -> None:
-        if any(channels):
-            session.write(fitted(channels, self.channels))
-
-
-def fitted(channels: tuple[bytes, ...], wanted: int) -> tuple[bytes, ...]:
-    """As many channels as wanted: a recording with fewer is silent on the rest."""
-    return (*channels, *(bytes(len(channels[0])) for _ in range(wanted - len(channels))))[:wanted]
-
-
-def first_error(group: BaseExceptionGroup[TwopassError]) -> TwopassError:
-    """One of the errors that a task group collected."""
-    error = group.exceptions[0]
-    return first_error(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,267 @@
+"""
+All sessions of one gateway: new ones, those whose client has gone and may come back, and those that an earlier
+process left on the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterator
+
+import structlog
+from pydantic import ValidationError
+
+from twopass.engine import Engine, Request
+from twopass.errors import ServerStopping, SessionTooLong, TwopassError, UnknownSession
+from twopass.gateway import messages
+from twopass.gateway.held import HeldSession
+from twopass.gateway.intake import Intake
+from twopass.gateway.limits import SessionLimit, SessionSettings
+from twopass.gateway.metrics import Metrics
+from twopass.outbox import Expiring, Problem
+from twopass.session import Session
+from twopass.spool import SessionSpool, Spool
+from twopass.types import SAMPLE_RATE
+
+log = structlog.get_logger()
+
+_TICK_SECONDS = 0.5
+_FORMAT = 1
+"""Of what is kept on disk about a session."""
+
+
+class Sessions:
+    """The registry."""
+
+    def __init__(
+        self, engine: Engine, metrics: Metrics, limit: SessionLimit, settings: SessionSettings, spool: Spool | None
+    ) -> None:
+        self._engine = engine
+        self._metrics = metrics
+        self._limit = limit
+        self._spool = spool
+        self._held: dict[str, HeldSession] = {}
+        self._recovered = asyncio.Event()
+        self._stopping = False
+        self.settings = settings
+
+    # -- beginning and going on -------------------------------------------------------------------------------------
+
+    async def begin(
+        self, start: messages.Start, place: contextlib.AbstractContextManager[None]
+    ) -> tuple[HeldSession, str]:
+        """
+        A new session, which has the place until its end, and its token.
+
+        Raises TooManySessions, ServerStopping, and what `Engine.session` raises.
+        """
+        if self._stopping:
+            raise _stopping()
+        identity, token = secrets.token_urlsafe(12), secrets.token_urlsafe(24)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._place())
+            stack.enter_context(place)
+            # A format that cannot be is refused before anything is written.
+            Intake(start, keep=_forget, jitter_ms=0).close()
+            spool = self._create_spool(identity, start, _hashed(token))
+            try:
+                held = await self._hold(identity, start, spool, _hashed(token))
+            except BaseException:
+                if spool is not None:
+                    spool.discard()
+                raise
+            self._start(held, stack)
+        return held, token
+
+    async def resume(self, request: messages.SessionResume) -> HeldSession:
+        """The session that a client wants to go on with. Raises UnknownSession, ServerStopping."""
+        if self._stopping:
+            raise _stopping()
+        if request.session not in self._held:
+            await self._recovered.wait()
+        held = self._held.get(request.session)
+        if held is None or not hmac.compare_digest(held.token_hash, _hashed(request.token)):
+            raise UnknownSession("There is no such session (any more).", fix="Start a new one.")
+        held.session.outbox.skip_to(request.last_event)
+        return held
+
+    async def drop(self, held: HeldSession) -> None:
+        """Nobody will ask for it again."""
+        if self._held.pop(held.session.id, None) is not None:
+            log.info("session over", session=held.session.id, seconds=round(held.session.next_sample / SAMPLE_RATE, 1))
+            await held.abandon()
+
+    async def _hold(
+        self, identity: str, start: messages.Start, spool: SessionSpool | None, token_hash: str
+    ) -> HeldSession:
+        keep = _forget if spool is None else spool.receive
+        intake = Intake(start, keep, jitter_ms=self.settings.jitter_ms)
+        request = Request(start.profile, start.language, start.phrases, intake.channels, start.realtime)
+        try:
+            session = await self._engine.session(request, identity, spool)
+        except BaseException:
+            intake.close()
+            raise
+        now = asyncio.get_running_loop().time()
+        return HeldSession(session, intake, spool, token_hash, now, now, now)
+
+    def _start(self, held: HeldSession, stack: contextlib.ExitStack) -> None:
+        session, before = held.session, held.session.next_sample
+        self._held[session.id] = held
+        stack.callback(lambda: self._metrics.audio_seconds.inc((session.next_sample - before) / SAMPLE_RATE))
+        held.start(stack.pop_all())
+
+    @contextlib.contextmanager
+    def _place(self, *, forced: bool = False) -> Iterator[None]:
+        with self._limit.place(forced=forced):
+            self._metrics.sessions.inc()
+            try:
+                yield
+            finally:
+                self._metrics.sessions.dec()
+
+    def _create_spool(self, identity: str, start: messages.Start, token_hash: str) -> SessionSpool | None:
+        if self._spool is None:
+            return None
+        about = {"format": _FORMAT, "token": token_hash, "start": start.model_dump(mode="json")}
+        try:
+            return self._spool.create(identity, about)
+        except OSError as error:
+            log.error("no spool for a session", session=identity, reason=error.strerror)
+            return None
+
+    # -- after the end of another process ---------------------------------------------------------------------------
+
+    async def recover(self) -> None:
+        """Go on with what an earlier process has left."""
+        if self._spool is not None:
+            for spool in self._spool.left_behind():
+                await self._recover(spool)
+        self._recovered.set()
+
+    async def _recover(self, spool: SessionSpool) -> None:
+        try:
+            about = spool.about
+            if about["format"] != _FORMAT:
+                raise ValueError(f"format {about['format']}")
+            start = messages.Start.model_validate(about["start"])
+            held = await self._hold(spool.session, start, None, about["token"])
+            await self._reload(held, spool)
+        except (TwopassError, ValidationError, ValueError, KeyError, OSError) as error:
+            spool.close()
+            log.error("session cannot be recovered: its files stay", session=spool.session, reason=repr(error)[:200])
+
+    async def _reload(self, held: HeldSession, spool: SessionSpool) -> None:
+        session, intake = held.session, held.intake
+        session.replay(spool.records())
+        session.recover()
+        for frame in spool.frames():
+            with contextlib.suppress(TwopassError):  # it was refused then, too, and the client was told
+                intake.replay(frame)
+                await intake.drain(_Reloading(session))
+        session.received = intake.received
+        if session.ended:
+            with contextlib.suppress(TwopassError):
+                await intake.finish(_Reloading(session))
+        session.reloaded()
+        session.keep_in(spool)
+        intake.keep_in(spool.receive)
+        held.spool = spool
+        held.began -= session.next_sample / SAMPLE_RATE
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._place(forced=True))
+            self._start(held, stack)
+        log.info("session recovered", session=session.id, seconds=round(session.next_sample / SAMPLE_RATE, 1))
+
+    # -- time -------------------------------------------------------------------------------------------------------
+
+    async def watch(self) -> None:
+        """End what has become too long or too idle, and drop what nobody came back for. For ever."""
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            now = asyncio.get_running_loop().time()
+            for held in list(self._held.values()):
+                self._check(held, now)
+                if self._forgettable(held, now):
+                    await self.drop(held)
+            if self._spool is not None:
+                self._spool.forget_kept()
+
+    def _check(self, held: HeldSession, now: float) -> None:
+        session, limits = held.session, self.settings
+        if session.ended:
+            return
+        left = limits.longest_minutes * 60 - max(now - held.began, session.next_sample / SAMPLE_RATE)
+        if left <= 0:
+            fix = "Start a new one, or raise sessions.longest_minutes on the server."
+            error = SessionTooLong(f"Sessions end after {limits.longest_minutes:g} minutes.", fix=fix)
+            session.tell(Problem(error, fatal=False))
+            held.end()
+        elif left <= limits.warning_seconds and not held.warned:
+            held.warned = True
+            session.tell(Expiring(round(left, 1)))
+        if held.absent_since is not None and now - held.absent_since > limits.resume_seconds:
+            held.end()
+        if now - held.audio_at > limits.idle_minutes * 60:
+            held.end()
+
+    def _forgettable(self, held: HeldSession, now: float) -> bool:
+        """Whether it is over, and its client has had time enough to come back for the rest."""
+        if held.over_at is None or held.absent_since is None:
+            return False
+        return now - max(held.over_at, held.absent_since) > self.settings.resume_seconds
+
+    # -- the server's end -------------------------------------------------------------------------------------------
+
+    async def stop(self) -> None:
+        """
+        Begin no session any more, and let go of all: those on disk go on in the next process, and their clients are
+        told to come back; the others get their finals now, as far as there is time.
+        """
+        self._stopping = True
+        lasting = [held for held in self._held.values() if held.lasting]
+        passing = [held for held in self._held.values() if not held.lasting]
+        for held in lasting:
+            held.dismiss(_stopping())
+            await held.suspend()
+        for held in passing:
+            held.session.tell(
+                Problem(
+                    _stopping("The session ends here; its last words follow. Start a new one in a moment."), fatal=False
+                )
+            )
+            held.end()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.stop_seconds):
+                await asyncio.gather(*(held.left.wait() for held in passing))
+        for held in passing:
+            held.dismiss(_stopping())
+            await held.abandon()
+        self._held.clear()
+
+
+class _Reloading:
+    """A session as the target of audio that an earlier process had taken."""
+
+    def __init__(self, session: Session) -> None:
+        self.write = session.reload
+
+    async def room(self) -> None:
+        """Nobody hears yet: there is no waiting."""
+
+
+def _forget(data: bytes) -> None:
+    """Keep nothing."""
+
+
+def _hashed(token: str) -> str:
+    """Tokens are random: a plain hash is enough."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _stopping(fix: str = "Resume the session in a moment, here or elsewhere.") -> ServerStopping:
+    return ServerStopping("This server stops.", fix=fix)

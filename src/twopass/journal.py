@@ -1,0 +1,163 @@
+"""
+What happened in a session, as lines of text: enough to make its state anew. Pure.
+
+One line per record: its kind, its channel, and the value as JSON. A process that ends in the middle of a write leaves
+half a line at the end; reading stops before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from pydantic import TypeAdapter, ValidationError
+
+from twopass.errors import TwopassError
+from twopass.merging import AllHeard, FinalizeAt, Input, VoiceFrames
+from twopass.outbox import AudioSkipped, Event, GapMarked, Problem, ProviderTrouble, SessionEnded
+from twopass.reconciler import FirstPass, SecondPass, SecondPassFailed, Settled
+from twopass.types import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """A channel took an input."""
+
+    channel: int
+    input: Input
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The client was told something that follows from no input."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """An event number was given to something that is worth nothing later: a newer one has taken its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metered:
+    """Something was used."""
+
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class EndAsked:
+    """No more audio will come."""
+
+
+Record: TypeAlias = Happened | Told | Numbered | Metered | EndAsked
+
+
+class Journal(Protocol):
+    """Where a session writes down what happens. Never raises: a journal that cannot write any more says so."""
+
+    def write(self, record: Record) -> None:
+        """Take a record, in order."""
+
+    def flush(self) -> bool:
+        """Make everything written survive the end of the process. False if that cannot be promised (any more)."""
+
+
+class NoJournal:
+    """Keeps nothing."""
+
+    def write(self, record: Record) -> None:
+        """Forget it."""
+
+    def flush(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredProblem:
+    """A `Problem` without its Python class."""
+
+    code: str
+    message: str
+    fix: str
+    retryable: bool
+    fatal: bool
+
+
+_INPUTS: dict[str, type[Any]] = {
+    "voice": VoiceFrames,
+    "finalize": FinalizeAt,
+    "heard": AllHeard,
+    "first": FirstPass,
+    "settled": Settled,
+    "second": SecondPass,
+    "failed": SecondPassFailed,
+}
+_EVENTS: dict[str, type[Any]] = {
+    "gap": GapMarked,
+    "skipped": AudioSkipped,
+    "trouble": ProviderTrouble,
+    "problem": _StoredProblem,
+    "over": SessionEnded,
+}
+_KINDS = {kind: name for name, kind in (_INPUTS | _EVENTS).items()}
+_ADAPTERS = {name: TypeAdapter(kind) for name, kind in (_INPUTS | _EVENTS | {"used": Usage}).items()}
+
+
+def encode(record: Record) -> bytes:
+    """A record as a line."""
+    match record:
+        case Happened(channel, value):
+            return _line(_KINDS[type(value)], value, channel)
+        case Told(Problem(error, fatal)):
+            stored = _StoredProblem(error.code, error.message, error.fix, error.retryable, fatal)
+            return _line("problem", stored)
+        case Told(event):
+            kind = _KINDS.get(type(event))
+            return _line(kind, event) if kind else b"number 0\n"
+        case Numbered():
+            return b"number 0\n"
+        case Metered(usage):
+            return _line("used", usage)
+        case EndAsked():
+            return b"end 0\n"
+
+
+def decode(text: bytes) -> Iterator[tuple[Record, int]]:
+    """The records of a journal, each with the offset after it; stops at the first line that is not whole."""
+    at = 0
+    for line in text.splitlines(keepends=True):
+        record = _record(line) if line.endswith(b"\n") else None
+        if record is None:
+            return
+        at += len(line)
+        yield record, at
+
+
+def _line(kind: str, value: object, channel: int = 0) -> bytes:
+    return b"%s %d %s\n" % (kind.encode(), channel, _ADAPTERS[kind].dump_json(value, exclude_defaults=True))
+
+
+def _record(line: bytes) -> Record | None:
+    try:
+        kind, channel, value = (*line.decode().rstrip("\n").split(" ", 2), "")[:3]
+        if kind in _INPUTS:
+            return Happened(int(channel), _ADAPTERS[kind].validate_json(value))
+        if kind in _EVENTS:
+            return Told(_revived(_ADAPTERS[kind].validate_json(value)))
+        if kind == "used":
+            return Metered(_ADAPTERS[kind].validate_json(value))
+    except (ValidationError, ValueError):
+        return None
+    return Numbered() if kind == "number" else EndAsked() if kind == "end" else None
+
+
+def _revived(event: Any) -> Event:
+    if isinstance(event, _StoredProblem):
+        error = TwopassError(event.message, code=event.code, fix=event.fix)
+        error.retryable = event.retryable
+        return Problem(error, event.fatal)
+    revived: Event = event
+    return revived

@@ -1,0 +1,190 @@
+"""A session whose process ends at any moment goes on in the next one as if nothing had happened."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from tests.scripted import ScriptedUtterances, scripted_parts, spoken
+
+from twopass import journal
+from twopass.errors import RecognizerError, RecognizerRejected
+from twopass.journal import Record
+from twopass.outbox import Event, SessionEnded
+from twopass.second_pass import SecondPass, SecondPassSettings
+from twopass.session import Session
+from twopass.types import Revision, Status, Word
+
+CHUNK = 1_600 * 2
+Known = dict[int, Event]
+"""Events by their numbers."""
+
+
+@dataclass
+class Disk:
+    """A journal whose writes survive the end of the process only once they were flushed."""
+
+    lines: list[bytes] = field(default_factory=list)
+    buffered: list[bytes] = field(default_factory=list)
+    gone: bool = False
+
+    def write(self, record: Record) -> None:
+        if not self.gone:
+            self.buffered.append(journal.encode(record))
+
+    def flush(self) -> bool:
+        if not self.gone:
+            self.lines += self.buffered
+            self.buffered = []
+        return True
+
+    def records(self) -> list[Record]:
+        """What another process can read."""
+        return [record for record, _ in journal.decode(b"".join(self.lines))]
+
+
+def script(seed: int) -> tuple[tuple[Word, ...], bytes]:
+    """Random speech: words with short gaps, now and then a pause that ends an utterance, and a long rant."""
+    chance = random.Random(seed)
+    words: list[Word] = []
+    now = 200
+    for number in range(1, 60):
+        length = chance.choice((120, 180, 240))
+        words.append(Word(str(number), now, now + length))
+        now += length + (chance.choice((900, 1_400)) if chance.random() < 0.12 else chance.choice((30, 60, 90)))
+    return tuple(words), spoken(words, now + 1_000)
+
+
+def sometimes(call: int, ms: int) -> RecognizerError | None:
+    """Refuse some utterances, always the same ones: their first-pass words become final."""
+    return RecognizerRejected("Not this one.", provider="scripted") if ms % 64 >= 32 else None
+
+
+@asynccontextmanager
+async def second_pass() -> AsyncIterator[SecondPass]:
+    """A second pass of scripted recognizers, running."""
+    passing = SecondPass(ScriptedUtterances(fault=sometimes), SecondPassSettings())
+    running = asyncio.create_task(passing.run())
+    try:
+        yield passing
+    finally:
+        running.cancel()
+
+
+async def lived(session: Session, pcm: bytes, start: int, stop: int | None, steps: random.Random) -> None:
+    """Send audio from one byte to another; with `stop`, the process ends there, else the session ends well."""
+    for at in range(start, len(pcm) if stop is None else stop, CHUNK):
+        end = at + CHUNK if stop is None else min(stop, at + CHUNK)
+        session.write((pcm[at:end],))
+        for _ in range(steps.randrange(12)):
+            await asyncio.sleep(0)
+        await session.room()
+
+
+def collect(session: Session, known: Known) -> None:
+    """What a client gets: flushed first, then everything that is new."""
+    session.flush()
+    for number, event in session.outbox.since(max(known, default=1)):
+        assert number not in known
+        known[number] = event
+
+
+async def whole(pcm: bytes, *, endpoints: bool) -> Known:
+    """The session that nothing happens to."""
+    known: Known = {}
+    async with second_pass() as passing:
+        session = Session("s", scripted_parts(passing, endpoints=endpoints))
+        running = asyncio.create_task(session.run())
+        await lived(session, pcm, 0, None, random.Random(0))
+        session.end()
+        await running
+        collect(session, known)
+    return known
+
+
+async def broken(pcm: bytes, seed: int, *, endpoints: bool) -> Known:
+    """A session whose process is killed three times. The client sends again what was not received before."""
+    chance = random.Random(seed)
+    disk, known = Disk(), Known()
+    received = 0
+    kills = sorted(chance.randrange(0, len(pcm), 2) for _ in range(3))
+    for stop in [*kills, None]:
+        disk = Disk(disk.lines)
+        async with second_pass() as passing:
+            session = Session("s", scripted_parts(passing, endpoints=endpoints))
+            session.replay(disk.records())
+            session.recover()
+            for at in range(0, received, CHUNK):
+                session.reload((pcm[at : min(received, at + CHUNK)],))
+            session.reloaded()
+            session.keep_in(disk)
+            collect(session, known)
+            running = asyncio.create_task(session.run())
+            feeding = asyncio.create_task(lived(session, pcm, received, stop, chance))
+            while not feeding.done():
+                await asyncio.sleep(0)
+                if chance.random() < 0.3:
+                    collect(session, known)
+            await feeding
+            if stop is None:
+                session.end()
+                await running
+                collect(session, known)
+            else:
+                received = max(received, stop)
+                disk.gone = True
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+    return known
+
+
+def transcript(known: Known) -> list[tuple[int, str]]:
+    """The final words with their times."""
+    latest: dict[str, Revision] = {}
+    for _, event in sorted(known.items()):
+        if isinstance(event, Revision):
+            before = latest.get(event.utterance)
+            if before is not None:
+                assert before.revision < event.revision
+                assert before.status is not Status.FINAL
+                assert before.status.rank <= event.status.rank
+            latest[event.utterance] = event
+    assert {Status.FINAL} == {revision.status for revision in latest.values()}
+    return [(w.start, w.text) for r in sorted(latest.values(), key=lambda r: r.start) for w in r.words]
+
+
+@pytest.mark.parametrize("endpoints", [False, True])
+@pytest.mark.parametrize("seed", range(8))
+async def test_killed_processes_change_nothing(seed: int, endpoints: bool) -> None:
+    """Killed three times anywhere: same words at the same times, no number twice, revisions only go forward."""
+    words, pcm = script(seed)
+    unharmed = transcript(await whole(pcm, endpoints=endpoints))
+    assert [(word.start, word.text) for word in words] == unharmed
+    async with asyncio.timeout(60):
+        known = await broken(pcm, seed, endpoints=endpoints)
+    assert unharmed == transcript(known)
+    assert isinstance(known[max(known)], SessionEnded)
+    assert {None, "failed: recognizer_rejected"} == {e.degraded for e in known.values() if isinstance(e, Revision)}
+
+
+async def test_session_that_was_over_is_told_again() -> None:
+    """A process that ends after the last final, before the client has heard it, tells all of it again."""
+    _, pcm = script(1)
+    disk, known, again = Disk(), Known(), Known()
+    async with second_pass() as passing:
+        session = Session("s", scripted_parts(passing), disk)
+        running = asyncio.create_task(session.run())
+        await lived(session, pcm, 0, None, random.Random(0))
+        session.end()
+        await running
+        collect(session, known)
+        restored = Session("s", scripted_parts(passing))
+        restored.replay(disk.records())
+        assert restored.complete
+        collect(restored, again)
+    assert transcript(known) == transcript(again)
+    assert isinstance(again[max(again)], SessionEnded)
