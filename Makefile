@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format bench lock clean
+.PHONY: help run demo test check format bench faults load soak lock clean
 
 help: ## Show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -26,13 +26,13 @@ demo: $(READY) ## The same, but end after the sample's last final
 test: $(READY) ## Run the tests
 	$(BIN)/pytest
 
-# The browser's tests are in `make test`: what they cover is not Python.
+# The browser's tests are in `make test`: what they cover is not Python. So are the faults: other tests cover the same.
 check: $(READY) ## Format, lint, strict types, and the tests with coverage
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q --ignore tests/gateway/test_page.py
+	$(BIN)/coverage run -m pytest -q --ignore tests/gateway/test_page.py --ignore tests/faults
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
@@ -42,6 +42,15 @@ format: $(READY) ## Format the code and fix what can be fixed
 
 bench: $(READY) ## Measure latency, accuracy, stability and load: one table, one JSON in bench/
 	$(BIN)/python -m tests.bench
+
+faults: $(READY) ## Break everything that can break, 300 times, and compare every word (FAULTS=short: a minute)
+	$(BIN)/python -m tests.faults $(if $(filter short,$(FAULTS)),--short)
+
+load: $(READY) ## Two hundred sessions at once for three minutes (LOAD=short: 40 for 20 seconds)
+	$(BIN)/python -m tests.faults.load $(if $(filter short,$(LOAD)),--short)
+
+soak: $(READY) ## One session of three hours, time-compressed: memory must not grow (SOAK=short: 25 minutes)
+	$(BIN)/python -m tests.faults.soak $(if $(filter short,$(SOAK)),--short)
 
 lock: ## Write requirements.lock anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev pyproject.toml \

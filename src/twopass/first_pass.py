@@ -163,7 +163,7 @@ class FirstPassRunner:
         if not places:
             return None
         place = places[0]
-        # The right neighbour of a forced cut hears a little of what came before it, which its left one may be done with.
+        # The right neighbour of a forced cut hears again a little that its left one may be done with.
         start = min(self._origin(each, self._set.overlap_ms) for each in places)
         if self._limited and isinstance(place, Whole) and self._hears(place):
             # A stream that takes over would have to skip what lies before.
