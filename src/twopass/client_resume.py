@@ -7,7 +7,14 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_random_exponential,
+)
 
 from twopass.client_line import ConnectionLost, Line, LineBroken, ServerRefused, Unreachable
 from twopass.client_outgoing import AudioMissing, Outgoing
@@ -18,6 +25,7 @@ from twopass.gateway.messages import (
     Resumed,
     SessionResume,
     SessionStarted,
+    Start,
 )
 
 _FIRST_WAIT = 0.25
@@ -25,6 +33,7 @@ _LONGEST_WAIT = 5.0
 _ANSWER_SECONDS = 15.0  # whom we take the session over from is given some seconds to leave
 _INTERNAL = 1011
 _MOST_INTERNAL = 5
+_BEGINNINGS = 5
 _ELSEWHERE = (1001, 1012)
 
 
@@ -107,6 +116,45 @@ class Memory:
         except AudioMissing:
             message = "The server has lost audio that this client does not keep any more."
             raise ConnectionLost(message, fix="Start a new session.") from None
+
+
+async def first_line(open_line: Callable[[], Awaitable[Line]], start: Start) -> tuple[Line, SessionStarted]:
+    """
+    Begin a session. A line that breaks before the answer is tried again a few times: nothing was sent on it yet.
+
+    Raises ServerRefused, ConnectionLost.
+    """
+    attempts = AsyncRetrying(
+        retry=retry_if_exception(_broke_off),
+        wait=wait_random_exponential(multiplier=_FIRST_WAIT, max=_LONGEST_WAIT),
+        stop=stop_after_attempt(_BEGINNINGS),
+        reraise=True,
+    )
+    return await attempts(_begin, open_line, start)
+
+
+def _broke_off(error: BaseException) -> bool:
+    """Whether somebody had answered. Where nobody listens, who asked is to know at once."""
+    cause = error.__cause__
+    return isinstance(error, Unreachable) and (
+        not isinstance(cause, OSError) or isinstance(cause, ConnectionResetError)
+    )
+
+
+async def _begin(open_line: Callable[[], Awaitable[Line]], start: Start) -> tuple[Line, SessionStarted]:
+    line = await open_line()
+    try:
+        message = await line.ask(start)
+    except LineBroken as error:
+        line.abort()
+        kind = ConnectionLost if error.final else Unreachable
+        raise kind(f"The connection closed before the session began ({error.why}).") from error
+    if isinstance(message, SessionStarted):
+        return line, message
+    line.abort()
+    if isinstance(message, ErrorMessage):
+        raise refusal(message)
+    raise ConnectionLost(f"The server answered the start with {message.type!r}.")
 
 
 async def regain(open_line: Callable[[], Awaitable[Line]], memory: Memory, broken: Broken) -> Line:

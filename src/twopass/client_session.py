@@ -8,11 +8,11 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 
 from twopass.client_inbox import Inbox
-from twopass.client_line import Connection, ConnectionLost, Line, LineBroken
+from twopass.client_line import Connection, Line, LineBroken
 from twopass.client_outgoing import Outgoing
-from twopass.client_resume import Broken, Memory, refusal, regain
+from twopass.client_resume import Broken, Memory, first_line, refusal, regain
 from twopass.errors import SessionClosed
-from twopass.gateway.messages import Ack, AnyServerMessage, Ended, ErrorMessage, Finalize, Seen, SessionStarted, Start
+from twopass.gateway.messages import Ack, AnyServerMessage, Ended, Finalize, Seen, SessionStarted, Start
 
 _SEEN_SECONDS = 4.0
 _PIECE = 1 << 16
@@ -55,17 +55,9 @@ class ClientSession:
 
     async def begin(self) -> None:
         """Connect, say what will be sent and wait for the answer. Called by `Client.session`."""
-        line = self._line = await self._open()
-        try:
-            message = await line.ask(self._start)
-        except LineBroken as error:
-            raise ConnectionLost(f"The connection closed before the session began ({error.why}).") from error
-        if isinstance(message, ErrorMessage):
-            raise refusal(message)
-        if not isinstance(message, SessionStarted):
-            raise ConnectionLost(f"The server answered the start with {message.type!r}.")
-        self.started = message
-        self._memory = Memory(message, self._outgoing)
+        line, self.started = await first_line(self._open, self._start)
+        self._line = line
+        self._memory = Memory(self.started, self._outgoing)
         self._runner = asyncio.create_task(self._run(line))
 
     async def send(self, audio: bytes) -> None:
