@@ -106,6 +106,11 @@ class AudioDecoder:
         self._closed = False
         self.error: AudioError | None = None
 
+    @property
+    def backlog(self) -> int:
+        """Bytes that were fed and are not decoded yet: whoever feeds faster than real time should let it shrink."""
+        return self._source.backlog if isinstance(self._source, ContainerSource) else 0
+
     def feed(self, data: bytes) -> tuple[bytes, ...]:
         """
         Decode the next bytes, cut anywhere.

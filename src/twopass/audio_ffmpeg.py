@@ -225,6 +225,11 @@ class Pipe:
         self._ended = self._closed = self._done = False
         self._error: AudioError | None = None
 
+    @property
+    def backlog(self) -> int:
+        """Encoded bytes that wait for the thread."""
+        return len(self._input)
+
     def write(self, data: bytes) -> None:
         """Append encoded bytes (connection's side). Never waits."""
         with self._changed:
@@ -301,6 +306,11 @@ class PipeSource:
         # The thread knows only the pipe: a decoder that is dropped without `close` ends it too, and so does the exit.
         weakref.finalize(self, self._pipe.end, close=True)
 
+    @property
+    def backlog(self) -> int:
+        """Encoded bytes that are not decoded yet."""
+        return self._pipe.backlog
+
     def feed(self, data: bytes) -> Iterator[Frames]:
         if self._thread is None:
             self._thread = threading.Thread(target=self._pipe.decode, name="twopass-audio", daemon=True)
@@ -324,6 +334,11 @@ class ContainerSource:
     def __init__(self) -> None:
         self._head = b""
         self._source: PacketSource | PipeSource | None = None
+
+    @property
+    def backlog(self) -> int:
+        """Encoded bytes that are not decoded yet."""
+        return self._source.backlog if isinstance(self._source, PipeSource) else 0
 
     def feed(self, data: bytes) -> Iterator[Frames]:
         if self._source is None:

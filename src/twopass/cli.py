@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -45,6 +46,8 @@ _T = TypeVar("_T")
 _out = Console()
 _err = Console(stderr=True)
 _SAMPLE = Path(str(files("twopass"))) / "assets" / "sample.wav"
+_FILES = 65_536
+_COLOURED = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]  # no variables: secrets
 _JSON_LINES = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
 _SAMPLE_PROFILE = "demo"
 
@@ -78,7 +81,7 @@ def _configure_log(context: typer.Context) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
-            *([structlog.dev.ConsoleRenderer()] if sys.stderr.isatty() else _JSON_LINES),
+            *(_COLOURED if sys.stderr.isatty() else _JSON_LINES),
         ],
     )
 
@@ -100,6 +103,7 @@ def serve(
 
 async def _serve(settings: Config, listener: socket.socket, *, sample: bool) -> None:
     gateway = create_app(settings)
+    _raise_file_limit()
     async with serving.served(gateway, listener, settings.server, settings.doors) as url:
         if sample:
             await _show_sample(url)
@@ -109,6 +113,13 @@ async def _serve(settings: Config, listener: socket.socket, *, sample: bool) -> 
         await gateway.state.sessions.stop()
         if fetching is not None:
             fetching.cancel()
+
+
+def _raise_file_limit() -> None:
+    """Each session takes some files and sockets; many systems allow 1024 unless asked for more."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(now, wanted), most))
 
 
 async def _stopped() -> None:

@@ -123,6 +123,7 @@ class Outbox:
     def __init__(self) -> None:
         self._last = 0
         self._newest = 0  # the last event that is kept
+        self._forgotten = 0
         self._events: dict[object, tuple[int, Event]] = {}
         self._arrived = asyncio.Event()
 
@@ -146,9 +147,9 @@ class Outbox:
         return fresh[::-1]
 
     @property
-    def last(self) -> int:
-        """The number of the last event."""
-        return self._last
+    def newest(self) -> int:
+        """The number of the last event that is kept."""
+        return self._newest
 
     def skip_to(self, number: int) -> None:
         """Give no number up to this one any more."""
@@ -156,6 +157,7 @@ class Outbox:
 
     def forget(self, number: int) -> None:
         """Nobody will ask for events up to this number again."""
+        self._forgotten = max(self._forgotten, number)
         gone = []
         for key, (known, _) in self._events.items():
             if known > number:
@@ -165,8 +167,8 @@ class Outbox:
             del self._events[key]
 
     async def wait_beyond(self, number: int) -> None:
-        """Wait until there is an event after `number`. One reader at a time."""
-        while self._newest <= number:
+        """Wait until there is an event after `number` that was not forgotten. One reader at a time."""
+        while self._newest <= max(number, self._forgotten):
             self._arrived.clear()
             await self._arrived.wait()
 

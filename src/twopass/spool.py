@@ -70,27 +70,39 @@ class Spool:
         path = self._directory / session
         path.mkdir(mode=0o700, parents=True)
         try:
+            spool = SessionSpool(self, path)  # which locks it: nobody else finds it without
             (path / "about.json").write_text(json.dumps(about))
-            return SessionSpool(self, path)
         except OSError:
             shutil.rmtree(path, ignore_errors=True)
             raise
+        return spool
 
     def left_behind(self) -> Iterator[SessionSpool]:
         """The sessions whose process is gone; they are ours from now on."""
         if not self._directory.is_dir():
             return
         for path in sorted(self._directory.iterdir()):
-            if path.name.startswith(_KEPT) or not (path / "about.json").exists():
+            try:
+                if path.name.startswith(_KEPT) or not (path / "about.json").exists():
+                    continue
+                spool = SessionSpool(self, path)
+            except BlockingIOError:
+                continue  # somebody else's
+            except OSError as error:
+                log.warning("spool cannot be read", session=path.name, reason=error.strerror)
                 continue
-            with contextlib.suppress(BlockingIOError):
-                yield SessionSpool(self, path)
+            if (path / "about.json").exists():  # it was there a moment ago; perhaps its owner has finished meanwhile
+                yield spool
+            else:
+                spool.discard()
 
     def forget_kept(self) -> None:
-        """Remove what has been kept for long enough."""
+        """Remove what has been kept for long enough, and the oldest if all together take more than they may."""
         before = time.time() - self.settings.keep_hours * 3600
-        for path in self._directory.glob(f"{_KEPT}*"):
-            if path.stat().st_mtime < before:
+        left = self.settings.total_mb << 20
+        for ended, size, path in sorted(map(_weighed, self._directory.glob(f"{_KEPT}*")), reverse=True):
+            left -= size
+            if ended < before or left < 0:
                 shutil.rmtree(path, ignore_errors=True)
 
 
@@ -109,7 +121,7 @@ class SessionSpool:
         self._lock()
         self._received: BinaryIO = (path / "received").open("a+b", buffering=_BUFFER)
         self._size = sum(file.stat().st_size for file in path.iterdir())
-        self._written = False
+        self._written = self._closed = False
         self.failure: str | None = None
         spool.used += self._size
 
@@ -134,7 +146,7 @@ class SessionSpool:
 
     def flush(self) -> bool:
         """Hand everything to the system. What was received goes first: nothing is heard before it is received."""
-        if self.failure is None and self._written:
+        if self.failure is None and self._written and not self._closed:
             self._written = False
             try:
                 for file in (self._received, self._journal):
@@ -148,10 +160,12 @@ class SessionSpool:
     def records(self) -> Iterator[Record]:
         """What happened. Half a record at the end is cut off."""
         self._journal.seek(0)
-        whole = 0
-        for record, after in journal.decode(self._journal.read()):
+        text, whole = self._journal.read(), 0
+        for record, after in journal.decode(text):
             whole = after
             yield record
+        if whole < len(text):
+            log.warning("journal was cut", session=self.session, bytes=len(text) - whole)
         self._journal.truncate(whole)
 
     def frames(self) -> Iterator[bytes]:
@@ -177,17 +191,18 @@ class SessionSpool:
         if self.failure is None and self._spool.settings.keep_hours > 0:
             self.close()
             with contextlib.suppress(OSError):
+                os.utime(self._path)  # kept from now on, not from its beginning
                 self._path.rename(self._path.with_name(_KEPT + self._path.name))
         else:
             self.discard()
 
     def discard(self) -> None:
         """Remove the files."""
+        shutil.rmtree(self._path, ignore_errors=True)  # before the lock is gone
         self._let_go()
-        shutil.rmtree(self._path, ignore_errors=True)
 
     def _append(self, file: BinaryIO, data: bytes) -> None:
-        if self.failure is not None:
+        if self.failure is not None or self._closed:
             return
         self._size += len(data)
         self._spool.used += len(data)
@@ -208,7 +223,7 @@ class SessionSpool:
 
     def _let_go(self) -> None:
         self._spool.used -= self._size
-        self._size = 0
+        self._size, self._closed = 0, True
         for file in (self._received, self._journal):
             with contextlib.suppress(OSError):  # what is still buffered may not fit on a full disk
                 file.close()
@@ -220,3 +235,11 @@ class SessionSpool:
         except BlockingIOError:
             self._journal.close()
             raise
+
+
+def _weighed(path: Path) -> tuple[float, int, Path]:
+    """When it was put away, and how much it takes."""
+    try:
+        return path.stat().st_mtime, sum(file.stat().st_size for file in path.iterdir()), path
+    except OSError:  # somebody else removes it
+        return 0.0, 0, path

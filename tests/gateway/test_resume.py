@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import shutil
 import signal
 import socket
 import time
@@ -292,6 +293,56 @@ async def test_server_that_stops_hands_over(house: House, unbroken: list[Segment
     await asyncio.to_thread(house.start)
     await caller.go_on(raw(TALK.pcm))
     as_if_unbroken(caller, unbroken)
+
+
+async def test_another_server_goes_on(house: House, unbroken: list[Segment], tmp_path: Path) -> None:
+    """Two servers share a spool: what one leaves behind the other takes over. A damaged session stops nobody."""
+    (house.spool / "damaged" / "journal").mkdir(parents=True)
+    (house.spool / "damaged" / "about.json").write_text("{}")
+    (house.spool / "strange").mkdir()
+    (house.spool / "strange" / "about.json").write_text('{"format": 1}')
+    with running_server(tmp_path, house.config, house.environment) as other:
+        caller = Caller(house.url)
+        await caller.begin([TALK.pcm[:400_000]], until=acknowledged(120_000))
+        await asyncio.to_thread(house.end, signal.SIGTERM)
+        caller.url = other.url
+        await caller.go_on(raw(TALK.pcm))
+        as_if_unbroken(caller, unbroken)
+        await asyncio.to_thread(forgotten, house, caller.session)
+    await asyncio.to_thread(house.start)
+    shutil.rmtree(house.spool / "damaged")
+    shutil.rmtree(house.spool / "strange")
+
+
+async def test_client_that_forgot_what_it_had_seen(house: House, unbroken: list[Segment]) -> None:
+    """Who said `seen` and asks for it again does not get it again, and nobody else is disturbed."""
+    caller = Caller(house.url)
+    await caller.begin([TALK.pcm[:200_000]], until=acknowledged(90_000))
+    await caller.go_on(lambda resumed: [], until=lambda heard: len(heard.messages) > 3)
+    seen = caller.heard.messages[1:]
+    del caller.heard.messages[1:]
+    await caller.go_on(raw(TALK.pcm))
+    got = {message.event for message in caller.heard.messages[1:]}
+    again = [message for message in seen if message.event not in got]
+    caller.heard.messages[1:1] = again
+    as_if_unbroken(caller, unbroken)
+
+
+async def test_resume_when_nothing_is_left_to_say(house: House) -> None:
+    """The line broke between the last message and the close: the next socket is closed with the code that was due."""
+    heard, caller = Heard(), Caller(house.url)
+    async with opened(house.url) as first:
+        await first.send(start())
+        started = parse_server(await first.recv())
+        assert isinstance(started, SessionStarted)
+        await first.send(SHORT.pcm)
+        await first.send(END)
+        while not heard.of(Ended):
+            heard.take(await first.recv())
+        first.transport.abort()
+    caller.session, caller.token, caller.heard = started.session, started.token, heard
+    await caller.go_on(lambda resumed: [])
+    assert 1000 == caller.heard.code
 
 
 async def test_session_waits_only_so_long(hurried: House) -> None:

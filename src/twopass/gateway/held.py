@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 import structlog
 
 from twopass.errors import AudioError, SessionClosed, TakenOver, TwopassError
-from twopass.gateway.intake import Intake
+from twopass.gateway.intake import Intake, forget
 from twopass.outbox import Problem
 from twopass.session import Session
 from twopass.spool import SessionSpool
@@ -81,10 +81,10 @@ class HeldSession:
             log.exception("session failed", session=self.session.id)
             self.failure = TwopassError("Something went wrong here; it was logged.", fix="Start a new session.")
         finally:
-            self.over_at = asyncio.get_running_loop().time()
             self._place.close()
-        if self.failure is not None:
-            self.session.tell(Problem(self.failure, fatal=True))
+            if self.failure is not None:
+                self.session.tell(Problem(self.failure, fatal=True))
+            self.over_at = asyncio.get_running_loop().time()
 
     # -- sockets ----------------------------------------------------------------------------------------------------
 
@@ -133,6 +133,13 @@ class HeldSession:
         self.session.received = self.intake.received
         await self.intake.drain(self.session)
 
+    async def catch_up(self) -> None:
+        """Decode what the socket before had brought."""
+        try:
+            await self.intake.drain(self.session)
+        except TwopassError as error:
+            self.complain(error)
+
     async def fall_quiet(self, seconds: float) -> None:
         """No audio came for so long: tell it, once, and wait no longer for what is missing before other audio."""
         self.quiet = True
@@ -141,11 +148,8 @@ class HeldSession:
         fix = "Send audio, or say end. The session waits."
         error = TwopassError(f"No audio has come for {seconds:g} s.", code="no_audio", fix=fix)
         self.session.tell(Problem(error, fatal=False))
-        try:
-            self.intake.settle()
-            await self.intake.drain(self.session)
-        except TwopassError as problem:
-            self.complain(problem)
+        self.intake.settle()
+        await self.catch_up()
 
     def end(self) -> None:
         """No more audio. Goes on whatever becomes of the socket that said so."""
@@ -155,10 +159,10 @@ class HeldSession:
     async def _end(self) -> None:
         try:
             await self.intake.finish(self.session)
-        except AudioError as error:
-            self.complain(error)
         except SessionClosed:
             pass
+        except TwopassError as error:
+            self.complain(error)
         finally:
             self.session.end()
 
@@ -190,6 +194,7 @@ class HeldSession:
 
     async def _stop(self) -> None:
         self.session.suspend()
+        self.intake.keep_in(forget)
         tasks = [task for task in (self._running, self._ending) if task is not None]
         for task in tasks:
             task.cancel()

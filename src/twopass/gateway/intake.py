@@ -55,6 +55,11 @@ class Intake:
         self._waiting: deque[Placed] = deque()
         self.received = 0
 
+    @property
+    def backlog(self) -> int:
+        """Bytes that the decoder has not come to yet."""
+        return self._decoder.backlog
+
     def next_sample(self, tape_end: int) -> int:
         """The next sample wanted (16 kHz), given where the tape ends."""
         return tape_end if self._framing is None else self._framing.next_sample
@@ -130,6 +135,10 @@ class Intake:
     def _write(self, target: Target, channels: tuple[bytes, ...]) -> None:
         if any(channels):
             target.write(fitted(channels, self.channels))
+
+
+def forget(data: bytes) -> None:
+    """For sessions that are not kept anywhere."""
 
 
 def fitted(channels: tuple[bytes, ...], wanted: int) -> tuple[bytes, ...]:

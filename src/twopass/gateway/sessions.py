@@ -9,27 +9,31 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
+import itertools
 import secrets
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterable, Iterator
+from typing import Any
 
 import structlog
-from pydantic import ValidationError
 
 from twopass.engine import Engine, Request
 from twopass.errors import ServerStopping, SessionTooLong, TwopassError, UnknownSession
 from twopass.gateway import messages
 from twopass.gateway.held import HeldSession
-from twopass.gateway.intake import Intake
+from twopass.gateway.intake import Intake, forget
 from twopass.gateway.limits import SessionLimit, SessionSettings
 from twopass.gateway.metrics import Metrics
 from twopass.outbox import Expiring, Problem
-from twopass.session import Session
 from twopass.spool import SessionSpool, Spool
 from twopass.types import SAMPLE_RATE
 
 log = structlog.get_logger()
 
 _TICK_SECONDS = 0.5
+_TICKS_PER_CLEANING = 40
+_RECORDS_AT_ONCE = 100
+_MOST_BACKLOG = 1 << 20
+_BACKLOG_SECONDS = 0.01
 _FORMAT = 1
 """Of what is kept on disk about a session."""
 
@@ -45,8 +49,9 @@ class Sessions:
         self._limit = limit
         self._spool = spool
         self._held: dict[str, HeldSession] = {}
-        self._recovered = asyncio.Event()
+        self._recovering = asyncio.Lock()
         self._stopping = False
+        self._dropping: set[asyncio.Task[None]] = set()
         self.settings = settings
 
     # -- beginning and going on -------------------------------------------------------------------------------------
@@ -66,15 +71,15 @@ class Sessions:
             stack.enter_context(self._place())
             stack.enter_context(place)
             # A format that cannot be is refused before anything is written.
-            Intake(start, keep=_forget, jitter_ms=0).close()
+            Intake(start, keep=forget, jitter_ms=0).close()
             spool = self._create_spool(identity, start, _hashed(token))
             try:
                 held = await self._hold(identity, start, spool, _hashed(token))
+                self._start(held, stack)
             except BaseException:
                 if spool is not None:
                     spool.discard()
                 raise
-            self._start(held, stack)
         return held, token
 
     async def resume(self, request: messages.SessionResume) -> HeldSession:
@@ -82,12 +87,16 @@ class Sessions:
         if self._stopping:
             raise _stopping()
         if request.session not in self._held:
-            await self._recovered.wait()
+            await self.recover()
         held = self._held.get(request.session)
         if held is None or not hmac.compare_digest(held.token_hash, _hashed(request.token)):
             raise UnknownSession("There is no such session (any more).", fix="Start a new one.")
         held.session.outbox.skip_to(request.last_event)
         return held
+
+    def holds(self, held: HeldSession) -> bool:
+        """Whether it has not been given up."""
+        return held.session.id in self._held
 
     async def drop(self, held: HeldSession) -> None:
         """Nobody will ask for it again."""
@@ -98,7 +107,7 @@ class Sessions:
     async def _hold(
         self, identity: str, start: messages.Start, spool: SessionSpool | None, token_hash: str
     ) -> HeldSession:
-        keep = _forget if spool is None else spool.receive
+        keep = forget if spool is None else spool.receive
         intake = Intake(start, keep, jitter_ms=self.settings.jitter_ms)
         request = Request(start.profile, start.language, start.phrases, intake.channels, start.realtime)
         try:
@@ -107,9 +116,13 @@ class Sessions:
             intake.close()
             raise
         now = asyncio.get_running_loop().time()
-        return HeldSession(session, intake, spool, token_hash, now, now, now)
+        held = HeldSession(session, intake, spool, token_hash, now, now, now)
+        held.left.set()
+        return held
 
     def _start(self, held: HeldSession, stack: contextlib.ExitStack) -> None:
+        if self._stopping:
+            raise _stopping()
         session, before = held.session, held.session.next_sample
         self._held[session.id] = held
         stack.callback(lambda: self._metrics.audio_seconds.inc((session.next_sample - before) / SAMPLE_RATE))
@@ -137,11 +150,13 @@ class Sessions:
     # -- after the end of another process ---------------------------------------------------------------------------
 
     async def recover(self) -> None:
-        """Go on with what an earlier process has left."""
-        if self._spool is not None:
-            for spool in self._spool.left_behind():
-                await self._recover(spool)
-        self._recovered.set()
+        """Go on with what other processes have left: an earlier one, or one that stops just now."""
+        async with self._recovering:
+            for spool in self._spool.left_behind() if self._spool is not None else ():
+                if self._stopping:
+                    spool.close()
+                else:
+                    await self._recover(spool)
 
     async def _recover(self, spool: SessionSpool) -> None:
         try:
@@ -151,22 +166,26 @@ class Sessions:
             start = messages.Start.model_validate(about["start"])
             held = await self._hold(spool.session, start, None, about["token"])
             await self._reload(held, spool)
-        except (TwopassError, ValidationError, ValueError, KeyError, OSError) as error:
+        except Exception as error:  # one that is damaged must not stop the others
             spool.close()
-            log.error("session cannot be recovered: its files stay", session=spool.session, reason=repr(error)[:200])
+            log.error("session cannot be recovered: its files stay", session=spool.session, reason=type(error).__name__)
 
     async def _reload(self, held: HeldSession, spool: SessionSpool) -> None:
         session, intake = held.session, held.intake
-        session.replay(spool.records())
+        for number, record in enumerate(spool.records()):
+            session.replay([record])
+            if number % _RECORDS_AT_ONCE == 0:
+                await asyncio.sleep(0)
         session.recover()
+        target = _Reloading(held)
         for frame in spool.frames():
             with contextlib.suppress(TwopassError):  # it was refused then, too, and the client was told
                 intake.replay(frame)
-                await intake.drain(_Reloading(session))
+                await intake.drain(target)
         session.received = intake.received
         if session.ended:
             with contextlib.suppress(TwopassError):
-                await intake.finish(_Reloading(session))
+                await intake.finish(target)
         session.reloaded()
         session.keep_in(spool)
         intake.keep_in(spool.receive)
@@ -181,19 +200,34 @@ class Sessions:
 
     async def watch(self) -> None:
         """End what has become too long or too idle, and drop what nobody came back for. For ever."""
-        while True:
+        for tick in itertools.count():
             await asyncio.sleep(_TICK_SECONDS)
-            now = asyncio.get_running_loop().time()
-            for held in list(self._held.values()):
-                self._check(held, now)
-                if self._forgettable(held, now):
-                    await self.drop(held)
-            if self._spool is not None:
-                self._spool.forget_kept()
+            try:
+                self._look_around()
+                if self._spool is not None and tick % _TICKS_PER_CLEANING == 0:
+                    await asyncio.to_thread(self._spool.forget_kept)
+                    await self.recover()
+            except Exception:
+                log.exception("watching the sessions failed")
+
+    def _look_around(self) -> None:
+        now = asyncio.get_running_loop().time()
+        over = [held for held in self._held.values() if held.over_at is not None and held.absent_since is not None]
+        surplus = over[: max(0, len(over) - 2 * self._limit.most)]  # the oldest first
+        for held in list(self._held.values()):
+            self._check(held, now)
+            if held in surplus or self._forgettable(held, now):
+                self._drop_soon(held)
+
+    def _drop_soon(self, held: HeldSession) -> None:
+        """Beside the watch: one that does not end at once must not keep the others waiting."""
+        task = asyncio.create_task(self.drop(held))
+        self._dropping.add(task)
+        task.add_done_callback(self._dropping.discard)
 
     def _check(self, held: HeldSession, now: float) -> None:
         session, limits = held.session, self.settings
-        if session.ended:
+        if held.ending or held.over_at is not None:
             return
         left = limits.longest_minutes * 60 - max(now - held.began, session.next_sample / SAMPLE_RATE)
         if left <= 0:
@@ -223,11 +257,13 @@ class Sessions:
         told to come back; the others get their finals now, as far as there is time.
         """
         self._stopping = True
+        async with self._recovering:
+            pass  # what is being recovered is one of them
         lasting = [held for held in self._held.values() if held.lasting]
         passing = [held for held in self._held.values() if not held.lasting]
         for held in lasting:
             held.dismiss(_stopping())
-            await held.suspend()
+        await self._in_time(held.suspend() for held in lasting)
         for held in passing:
             held.session.tell(
                 Problem(
@@ -235,27 +271,29 @@ class Sessions:
                 )
             )
             held.end()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.settings.stop_seconds):
-                await asyncio.gather(*(held.left.wait() for held in passing))
+        await self._in_time(held.left.wait() for held in passing)
         for held in passing:
             held.dismiss(_stopping())
-            await held.abandon()
+        await self._in_time(held.abandon() for held in passing)
         self._held.clear()
+
+    async def _in_time(self, works: Iterable[Coroutine[Any, Any, object]]) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.stop_seconds):
+                await asyncio.gather(*works, return_exceptions=True)
 
 
 class _Reloading:
     """A session as the target of audio that an earlier process had taken."""
 
-    def __init__(self, session: Session) -> None:
-        self.write = session.reload
+    def __init__(self, held: HeldSession) -> None:
+        self.write = held.session.reload
+        self._intake = held.intake
 
     async def room(self) -> None:
-        """Nobody hears yet: there is no waiting."""
-
-
-def _forget(data: bytes) -> None:
-    """Keep nothing."""
+        """Nobody hears yet; only the decoder may have to catch up."""
+        while self._intake.backlog > _MOST_BACKLOG:  # noqa: ASYNC110 - a thread of FFmpeg's has no event for it
+            await asyncio.sleep(_BACKLOG_SECONDS)
 
 
 def _hashed(token: str) -> str:

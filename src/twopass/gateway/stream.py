@@ -124,7 +124,8 @@ class Connection:
             await introduction
             await self._converse(held)
         except WebSocketDisconnect as left:
-            if left.code == _ON_PURPOSE:
+            # Who was not told the token cannot come back, either.
+            if left.code == _ON_PURPOSE or (isinstance(first, messages.Start) and not self._sent):
                 await self._sessions.drop(held)
             raise
         finally:
@@ -135,7 +136,6 @@ class Connection:
     async def _introduce(self, held: HeldSession, start: messages.Start, token: str) -> None:
         profile = start.profile or self._engine.default_profile
         first, second = await self._engine.speakers(profile)
-        self._sent = 1
         await self._send(
             messages.SessionStarted(
                 event=1,
@@ -147,8 +147,11 @@ class Connection:
                 second_pass=encoding.described(second),
             )
         )
+        self._sent = 1
 
     async def _resume(self, held: HeldSession, request: messages.SessionResume) -> None:
+        if not self._sessions.holds(held):  # it was given up while we waited for the one before us to leave
+            raise UnknownSession("There is no such session any more.", fix="Start a new one.")
         self._sent = request.last_event
         await self._send(
             messages.Resumed(
@@ -175,7 +178,7 @@ class Connection:
 
     async def _read(self, held: HeldSession) -> None:
         """What comes in. After `end` only the close of the socket is listened for."""
-        await held.intake.drain(held.session)
+        await held.catch_up()
         while True:
             received = await self._next(held)
             try:
@@ -189,7 +192,7 @@ class Connection:
         quiet = self._sessions.settings.quiet_seconds
         while True:
             try:
-                async with asyncio.timeout(None if held.quiet or held.ending else quiet):
+                async with asyncio.timeout_at(None if held.quiet or held.ending else held.audio_at + quiet):
                     return await self._receive()
             except TimeoutError:
                 await held.fall_quiet(quiet)
@@ -215,7 +218,7 @@ class Connection:
     async def _write(self, held: HeldSession) -> None:
         """What the session tells, until its end. A slow reader gets only the latest of everything."""
         outbox = held.session.outbox
-        while True:
+        while held.over_at is None or self._sent < outbox.newest:
             await outbox.wait_beyond(self._sent)
             held.session.flush()
             for number, event in outbox.since(self._sent):
