@@ -384,6 +384,25 @@ async def test_server_that_means_it(code: int, says: ErrorMessage | None, expect
     assert 1 == server.connections
 
 
+async def test_line_that_breaks_before_the_session_begins() -> None:
+    """Nothing was sent on it yet, so it is tried again."""
+    server = StandIn([Cut(answered=False), Cut(answered=False)])
+    async with server.running() as url, Client(url).session() as session:
+        session.feed(spoken(bytes(SEGMENT_BYTES)))
+        delivered_once(server, await all_of(session), bytes(SEGMENT_BYTES))
+    assert 3 == server.connections
+
+
+async def test_refused_at_the_door() -> None:
+    """A server that closes before it has heard anything still says why."""
+    server = StandIn([Cut(code=4401, error=error("unauthorized"), answered=False)])
+    async with server.running() as url:
+        with pytest.raises(ServerRefused, match="It is unauthorized") as caught:
+            async with Client(url, "wrong").session():
+                pytest.fail("the session began")
+    assert "unauthorized" == caught.value.code
+
+
 async def test_server_that_stops_is_asked_again() -> None:
     """`server_stopping` is no refusal: the session goes on when the server is back."""
     stopping = error("server_stopping", retryable=True)

@@ -149,6 +149,9 @@ async def _begin(open_line: Callable[[], Awaitable[Line]], start: Start) -> tupl
         line.abort()
         kind = ConnectionLost if error.final else Unreachable
         raise kind(f"The connection closed before the session began ({error.why}).") from error
+    except BaseException:
+        line.abort()
+        raise
     if isinstance(message, SessionStarted):
         return line, message
     line.abort()

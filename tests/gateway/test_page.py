@@ -8,7 +8,9 @@ import math
 import random
 import re
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,10 +22,12 @@ import pytest
 pytest.importorskip("playwright", reason="the playwright package is missing: pip install playwright")
 
 from playwright.sync_api import Browser, Route, expect, sync_playwright
+from tests.conftest import running_server
 from tests.gateway.page_driver import (
     CHROMIUM,
     FLAGS,
     CaptionsPage,
+    CuttingProxy,
     ScriptedServer,
     until,
     utterance,
@@ -31,6 +35,9 @@ from tests.gateway.page_driver import (
     words,
 )
 from tests.speech import load
+from tests.standin import patient_server
+
+from twopass.gateway.keys import KeyFile
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is missing: apt-get install chromium")
 
@@ -50,6 +57,15 @@ def browser() -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="module")
+def patient_url(
+    tmp_path_factory: pytest.TempPathFactory, small_config: Path, environment: dict[str, str]
+) -> Iterator[str]:
+    """A server that waits long for clients that have gone."""
+    with patient_server(tmp_path_factory.mktemp("patient"), small_config, environment) as url:
+        yield url
 
 
 @pytest.fixture
@@ -227,14 +243,14 @@ def test_file_that_is_no_recording(open_page: Open) -> None:
 
 
 def test_lost_connection_keeps_the_transcript(open_page: Open, scripted: ScriptedServer) -> None:
-    """If the socket drops, the page says so, keeps what it has, and lets one save it."""
+    """If the session cannot go on, the page says so, keeps what it has, and lets one save it."""
     page = open_page(scripted)
     talking(page, scripted)
     scripted.segment("Good morning.")
     scripted.segment("and then", status="interim", start=2000)
     expect(page.utterances()).to_have_count(2)
-    assert scripted.route is not None
-    scripted.route.close(code=1011, reason="the server stops")
+    scripted.resumes = False
+    scripted.cut(1011, "the server stops")
     expect(page.status).to_have_attribute("data-health", "bad")
     expect(page.tab.get_by_role("alert")).to_contain_text("lost: the server stops. The transcript so far is kept.")
     assert page.lines() == ["Good morning.", "and then"]
@@ -286,6 +302,181 @@ def test_words_are_text_and_never_markup(open_page: Open, scripted: ScriptedServ
     expect(page.utterances().first).to_have_text("<img src=x> &amp; <b>bold</b>")
     expect(page.tab.get_by_role("alert")).to_contain_text("<u>odd</u> Try <s>.")
     assert page.tab.locator("#utterances :is(img, b, i), .problem :is(u, s)").count() == 0
+
+
+# Going on after a break
+
+
+def words_and_events(page: CaptionsPage, scripted: ScriptedServer) -> None:
+    """Every word that was told is shown, once."""
+    told = sum(len(said["words"]) for said in scripted.said if said["type"] == "segment")
+    expect(page.tab.locator("#words")).to_have_text(str(told))
+
+
+def test_break_loses_no_sound_and_doubles_no_word(open_page: Open, scripted: ScriptedServer) -> None:
+    """What is played while nobody is connected arrives later; what the server said meanwhile, too; each of it once."""
+    page = open_page(scripted)
+    sound = random.Random(2).randbytes(2 * 16_000 * 6)
+    page.drop("speech.wav", wav(sound))
+    expect(page.status).to_contain_text("Connected, listening")
+    for begin in (0, 1000, 2000):
+        until(page.tab, lambda: bool(scripted.frames) and len(scripted.sound) > 32 * (begin + 500), 60)  # noqa: B023
+        scripted.segment("Good morning.", start=begin)
+        scripted.away = True
+        scripted.cut(1011 if begin else 1012)
+        expect(page.status).to_contain_text("Connection lost, resuming…")
+        expect(page.status).to_have_attribute("data-health", "warn")
+        scripted.segment("Said while nobody listened.", start=begin + 500)
+        scripted.away = False
+        expect(page.status).to_have_attribute("data-health", "good")
+    page.wait_finished(60)
+    assert page.lines() == ["Good morning.", "Said while nobody listened."] * 3
+    words_and_events(page, scripted)
+    assert sound in scripted.sound
+    assert len([said for said in scripted.heard if said["type"] == "start"]) == 1
+    assert page.tab.get_by_role("alert").locator(".problem").count() == 0
+
+
+def test_recording_goes_on_after_breaks(open_page: Open, scripted: ScriptedServer) -> None:
+    """A recording that is sent at full speed waits for the connection, also with its end."""
+    sound = random.Random(3).randbytes(2 * 16_000 * 50)
+    page = open_page(scripted)
+    scripted.answer_end = False
+    page.tick("Files as fast as possible")
+    page.drop("speech.wav", wav(sound))
+    until(page.tab, lambda: len(scripted.frames) > 40)
+    scripted.cut()
+    until(page.tab, lambda: scripted.heard[-1]["type"] == "end")
+    scripted.answer_end = True
+    scripted.cut()
+    page.wait_finished(60)
+    assert scripted.sound == sound
+
+
+def test_sound_that_is_not_durable_is_sent_again(open_page: Open, scripted: ScriptedServer) -> None:
+    """A server that crashed wants sound again that it had acknowledged, and gets it."""
+    sound = random.Random(4).randbytes(2 * 16_000 * 4)
+    scripted.durable = False
+    page = open_page(scripted)
+    page.drop("speech.wav", wav(sound))
+    until(page.tab, lambda: len(scripted.frames) > 30)
+    del scripted.frames[5:]
+    scripted.cut(1001)
+    page.wait_finished(60)
+    assert sound in scripted.sound
+
+
+def test_session_in_another_window(open_page: Open, scripted: ScriptedServer) -> None:
+    """When somebody else takes the session over, the page says so and does not fight for it."""
+    page = open_page(scripted)
+    talking(page, scripted)
+    scripted.segment("Good morning.")
+    scripted.part("taken_over", 4409)
+    expect(page.status).to_contain_text("This session goes on in another window")
+    expect(page.status).to_have_attribute("data-health", "warn")
+    expect(page.tab.get_by_role("button", name="Microphone")).to_be_visible()
+    assert page.lines() == ["Good morning."]
+    assert "session_resume" not in [said["type"] for said in scripted.heard]
+
+
+def test_stop_while_the_connection_is_lost(open_page: Open, scripted: ScriptedServer) -> None:
+    """Stop waits for the connection, says what was spoken, and ends; pressed again, it waits no longer."""
+    page = open_page(scripted)
+    for patient in (True, False):
+        talking(page, scripted)
+        scripted.away = True
+        scripted.cut()
+        page.press("Stop")
+        expect(page.status).to_contain_text("Connection lost, resuming…")
+        if patient:
+            scripted.away = False
+            page.wait_finished(30)
+        else:
+            page.press("Stop waiting")
+            expect(page.status).to_contain_text("Stopped before the last words were final")
+            expect(page.tab.get_by_role("button", name="Microphone")).to_be_visible()
+
+
+def test_what_the_server_tells_about_sound(open_page: Open, scripted: ScriptedServer) -> None:
+    """Skipped, missing and absent sound, a full disk and the coming end are told, each in its place."""
+    page = open_page(scripted)
+    scripted.acknowledges = False
+    talking(page, scripted)
+    skipped = {"from": 1000, "to": 3000, "depth_ms": 4000, "channel": 0}
+    scripted.say("backpressure", state="skipping", **skipped)
+    expect(page.status).to_contain_text("The first pass is behind: words come late, finals are complete")
+    expect(page.status).to_have_attribute("data-health", "warn")
+    scripted.say("backpressure", state="over", **skipped)
+    expect(page.status).to_contain_text("Connected")
+    scripted.say("error", code="no_audio", message="None.", fix="Send.", retryable=False, fatal=False)
+    expect(page.status).to_contain_text("No sound arrives")
+    scripted.say("ack", samples=800, bytes=0, durable=True)
+    expect(page.status).to_contain_text("Connected")
+    scripted.segment("Later.", start=9000)
+    scripted.segment("Before.", start=1000)
+    scripted.say("gap", **{"from": 4000, "to": 5200})
+    mark = page.tab.locator(".gap")
+    expect(mark).to_have_text("0:041.2 s of sound did not arrive")
+    assert page.tab.locator("#utterances > *").evaluate_all("(rows) => rows.map((row) => row.className)") == [
+        "utterance",
+        "gap",
+        "utterance",
+    ]
+    expect(page.tab.locator("[aria-live=polite]:not([role])")).to_contain_text("1.2 s of sound did not arrive")
+    alert = page.tab.get_by_role("alert")
+    expect(alert.locator(".problem")).to_have_count(0)
+    scripted.say("expiring", in_seconds=60.0)
+    expect(alert).to_contain_text("The server ends this session in 60 s.")
+    scripted.say("error", code="not_durable", message="Not kept.", fix="Go on.", retryable=False, fatal=False)
+    expect(alert).to_contain_text("Not kept. Go on.")
+
+
+def test_microphone_through_a_network_that_breaks(browser: Browser, patient_url: str) -> None:
+    """Spoken into outages and silent connections, with the real server: the transcript has everything, once."""
+    with CuttingProxy(patient_url) as proxy:
+        page = CaptionsPage(browser.new_context().new_page(), proxy.url)
+        page.choose_profile("demo")
+        page.press("Play sample")
+        for seconds in (3, 8):
+            page.wait_sound(seconds)
+            with proxy.outage():
+                expect(page.status).to_contain_text("Connection lost, resuming…")
+                page.tab.wait_for_timeout(1500)
+            expect(page.status).to_contain_text("Connected, listening", timeout=60_000)
+        page.wait_sound(11)
+        proxy.silence()
+        expect(page.status).to_contain_text("The server has not answered", timeout=60_000)
+        page.wait_finished(120)
+        assert errors(" ".join(page.lines())) <= 2
+        expect(page.tab.locator("#audio")).to_have_text("0:28")
+        page.tab.context.close()
+        assert [problem for problem in page.problems if "WebSocket" not in problem] == []
+
+
+def test_token_from_the_address_opens_the_door(
+    browser: Browser, tmp_path: Path, small_config: Path, environment: dict[str, str]
+) -> None:
+    """A server with keys lets the page in with a token from its address, which is then no longer there to be seen."""
+    keys = tmp_path / "keys.json"
+    _, key = KeyFile(keys).add(name="page", tenant="t", now=datetime.now(UTC))
+    config = tmp_path / "config.yaml"
+    config.write_text(f"{small_config.read_text()}doors: {{keys: {keys}}}\n")
+    with running_server(tmp_path, config, environment) as server:
+        request = urllib.request.Request(f"{server.url}/v1/tokens", method="POST")
+        request.add_header("Authorization", f"Bearer {key}")
+        with urllib.request.urlopen(request) as answer:
+            token = json.load(answer)["token"]
+        tab = browser.new_context().new_page()
+        page = CaptionsPage(tab, f"{server.url}/#token={token}")
+        assert token not in tab.url
+        page.drop("quiet.wav", QUIET)
+        expect(page.status).to_contain_text("Connected, listening")
+        page.press("Stop")
+        page.wait_finished(30)
+        tab.goto(f"{server.url}/")
+        page.drop("quiet.wav", QUIET)
+        expect(tab.get_by_role("alert")).to_contain_text("This server wants an API key.")
+        tab.context.close()
 
 
 # Reading
@@ -382,12 +573,12 @@ def test_sound_arrives_bit_for_bit(open_page: Open, scripted: ScriptedServer) ->
     """A 16 kHz recording reaches the server unchanged, in real time and at full speed, with its sample indexes."""
     sound = random.Random(1).randbytes(2 * 16_000 * 2)
     for fast in (False, True):
-        scripted.frames.clear()
         page = open_page(scripted)
         if fast:
             page.tick("Files as fast as possible")
         page.drop("speech.wav", wav(sound))
         page.wait_finished(30)
+        assert scripted.heard[-1] == {"type": "seen", "event": scripted.last_event}
         received = b"".join(frame[8:] for frame in scripted.frames)
         before, heard, after = received.partition(sound)
         assert heard == sound
@@ -396,8 +587,7 @@ def test_sound_arrives_bit_for_bit(open_page: Open, scripted: ScriptedServer) ->
         indexes = [int.from_bytes(frame[:8]) for frame in scripted.frames]
         lengths = [len(frame[8:]) // 2 for frame in scripted.frames]
         assert indexes == [sum(lengths[:at]) for at in range(len(lengths))]
-        start = scripted.heard[-2]
-        assert start["type"] == "start"
+        start = [said for said in scripted.heard if said["type"] == "start"][-1]
         assert start["realtime"] is not fast
 
 
@@ -510,6 +700,56 @@ def test_nothing_said_makes_valid_empty_files(modules: CaptionsPage) -> None:
 
 
 # The other pure modules
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ring_keeps_what_may_be_wanted_again(modules: CaptionsPage, seed: int) -> None:
+    """Whatever is pushed and acknowledged: what is not durable is there, sample for sample, up to 30 s of it."""
+    script = """(() => {
+        const ring = new m.AudioRing(2);
+        const gather = (at) => {
+            const found = [];
+            for (let piece = ring.read(at); piece; piece = ring.read(piece.end)) found.push(...piece.pcm);
+            return found;
+        };
+        let said = 0;
+        return x.map(([length, acknowledged, durable]) => {
+            ring.push(Int16Array.from({ length: 2 * length }, () => said++));
+            ring.acknowledge(acknowledged, durable);
+            const kept = gather(acknowledged);
+            const same = kept.every((value, i) => value === ((2 * acknowledged + i) << 16) >> 16);
+            return [ring.start, ring.end, kept.length, same];
+        });
+    })()"""
+    chance = random.Random(seed)
+    steps, end, acknowledged, durable = [], 0, 0, 0
+    expected = []
+    for _ in range(30):
+        length = chance.randrange(1, 40_000)
+        end += length
+        acknowledged = chance.randrange(acknowledged, end + 1)
+        safe = chance.random() < 0.2
+        durable = acknowledged if safe else durable
+        steps.append((length, acknowledged, safe))
+        expected.append((end, acknowledged, durable))
+    found = modules.call("ring", script, steps)
+    for (start, said, kept, same), (last, acked, on_disk) in zip(found, expected, strict=True):
+        assert (said, kept, same) == (last, 2 * (last - acked), True)
+        needed = max(on_disk, min(acked, last - 30 * 16_000))
+        assert needed - 40_000 <= start <= needed, "in whole chunks, and no more"
+
+
+def test_ring_without_room_leaves_a_hole(modules: CaptionsPage) -> None:
+    """What there is no room for is skipped, and what comes after it keeps its place."""
+    script = """(() => {
+        const ring = new m.AudioRing(1, { most: 10 });
+        const taken = [4, 4, 4, 4].map((length) => ring.push(new Int16Array(length)));
+        ring.acknowledge(4, true);
+        taken.push(ring.push(new Int16Array(2)));
+        const next = ring.read(8);
+        return [taken, next?.at ?? null, ring.end, ring.rewind(0), ring.unacknowledged];
+    })()"""
+    assert modules.call("ring", script) == [[True, True, False, False, False], None, 18, 4, 14]
 
 
 def test_any_order_of_revisions_gives_the_same_transcript(modules: CaptionsPage) -> None:

@@ -42,6 +42,22 @@ export const keep = {
   },
 };
 
+/**
+ * What was given in the address, as `#token=…`, by whoever made the link: it opens the door of a server that wants keys. It is
+ * taken out of the address at once, so that nobody shares or photographs it; one that expires may be replaced the same way.
+ */
+let given = null;
+export const token = () => given;
+
+function takeToken() {
+  const fields = new URLSearchParams(location.hash.slice(1));
+  if (!fields.has("token")) return;
+  given = fields.get("token") || null;
+  history.replaceState(null, "", location.pathname + location.search);
+}
+takeToken();
+addEventListener("hashchange", takeToken);
+
 /** Files may be dropped anywhere: a small target is a game of skill. */
 export function offerDrop(open) {
   const carriesFiles = ({ dataTransfer }) => dataTransfer?.types.includes("Files");

@@ -15,6 +15,12 @@ export function clock(ms) {
   return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
+/** For people: "0.4 s", "12 s", "2 min". */
+export function duration(ms) {
+  if (ms < 9_950) return `${(ms / 1000).toFixed(1)} s`;
+  return ms < 89_500 ? `${Math.round(ms / 1000)} s` : `${Math.round(ms / 60_000)} min`;
+}
+
 /** One line per turn, with a name before it where there is one. */
 export function toText(segments, { separate = false } = {}) {
   const lines = segments.flatMap((segment) => labelled(segment, separate))

@@ -1,7 +1,8 @@
 // Wires the buttons to sources and sessions, and sessions to the views. One session at a time.
 
 import { byId } from "./dom.js";
-import { keep, offerDrop, offerKeys, wakeLock } from "./comforts.js";
+import { keep, offerDrop, offerKeys, token, wakeLock } from "./comforts.js";
+import { duration } from "./formats.js";
 import * as panel from "./panel.js";
 import { EMPTY, finals } from "./protocol.js";
 import { Session } from "./session.js";
@@ -22,6 +23,7 @@ async function begin(trigger, profile, prepare) {
     attempt = null;
     unsleep();
     setRunning(false, trigger);
+    panel.clearNotices();
     panel.showStatus(health, text);
     if (problem) panel.showProblem(problem);
   };
@@ -37,7 +39,7 @@ async function begin(trigger, profile, prepare) {
       source.stop();
       return;
     }
-    session = new Session(source, profile || null, { onMessage, onLevel, onStatus: refresh, onOver: over });
+    session = new Session(source, profile || null, token, { onMessage, onLevel, onStatus: refresh, onOver: over });
     refresh();
   } catch ({ message, fix = "Reload the page and try again." }) {
     if (attempt === mine) over({ health: "idle", text: "Ready", problem: { message, fix } });
@@ -48,8 +50,14 @@ function onMessage(message, before) {
   if (message.type === "segment") view.show(message, before, session);
   else if (message.type === "session") panel.showPasses(session.state.passes);
   else if (message.type === "cost") panel.showCost(message);
-  else if (message.type === "error") panel.showProblem(message);
+  else if (message.type === "gap") view.showGap(message);
+  else if (message.type === "expiring") panel.showNotice(...expiry(message));
+  else if (message.type === "error" && message.code !== "no_audio") panel.showProblem(message); // that is a status
   refresh();
+}
+
+function expiry({ in_seconds: seconds }) {
+  return [`The server ends this session in ${duration(1000 * seconds)}.`, "What is said until then becomes final; after that, start a new one."];
 }
 
 function onLevel(level) {

@@ -82,6 +82,17 @@ export function showProblem({ message, fix = "", code = "" }) {
   byId("problems").append(problem);
 }
 
+/** Something to know in advance. */
+export function showNotice(message, more) {
+  const text = element("p", {}, element("strong", {}, message), ` ${more}`);
+  byId("problems").append(element("div", { className: "problem early" }, text));
+}
+
+/** What was to be known in advance has happened. */
+export function clearNotices() {
+  for (const notice of document.querySelectorAll(".problem.early")) notice.remove();
+}
+
 /** Something to know, with one thing that can be done about it. */
 export function showOffer(message, label, action) {
   const button = element("button", { type: "button", className: "quiet" }, label);

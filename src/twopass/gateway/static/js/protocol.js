@@ -13,6 +13,8 @@ export const EMPTY = Object.freeze({
   audioMs: 0,
   speaking: new Set(), // channels in which the voice detector hears somebody
   troubles: new Map(), // "pass/channel" -> the provider message that says what is wrong
+  behind: new Set(), // channels whose first pass skips sound because it cannot keep up
+  quiet: false, // the server waits for sound
   cost: null,
   errors: [], // what the server said was wrong, oldest first
   ended: null, // the server's summary, once every utterance is final
@@ -34,7 +36,13 @@ const reducers = {
     else speaking.delete(channel);
     return { ...state, speaking };
   },
-  ack: (state, { samples }) => ({ ...state, audioMs: Math.max(state.audioMs, Math.floor(samples / 16)) }),
+  ack: (state, { samples }) => ({ ...state, quiet: false, audioMs: Math.max(state.audioMs, Math.floor(samples / 16)) }),
+  backpressure(state, { state: now, channel = 0 }) {
+    const behind = new Set(state.behind);
+    if (now === "skipping") behind.add(channel);
+    else behind.delete(channel);
+    return { ...state, behind };
+  },
   provider(state, message) {
     const troubles = new Map(state.troubles);
     const key = `${message.pass}/${message.channel ?? 0}`;
@@ -43,8 +51,12 @@ const reducers = {
     return { ...state, troubles };
   },
   cost: (state, message) => ({ ...state, cost: message, audioMs: Math.max(state.audioMs, message.audio_ms) }),
-  error: (state, message) => ({ ...state, errors: [...state.errors, message] }),
-  end: (state, message) => ({ ...state, ended: message, audioMs: message.audio_ms, speaking: new Set() }),
+  error: (state, message) => ({
+    ...state, errors: [...state.errors, message], quiet: state.quiet || message.code === "no_audio",
+  }),
+  end: (state, message) => ({
+    ...state, ended: message, audioMs: message.audio_ms, speaking: new Set(), behind: new Set(), quiet: false,
+  }),
 };
 
 function segment(state, next) {
@@ -108,12 +120,14 @@ export function channelLabel(segment) {
   return `Channel ${(segment.channel ?? 0) + 1}`;
 }
 
-/** The words of a status for recognizers that are not well, or null. */
-export function troubleText(troubles) {
+/** The words of a status for what is not well, or null. */
+export function troubleText({ troubles, behind, quiet }) {
   const words = { retrying: "is being tried again", failed: "has failed" };
   const told = [...troubles.values()].map((trouble) => {
     const { pass, provider, state, reason } = trouble;
     return `${pass === "first" ? "First" : "Second"} pass (${provider}) ${words[state] ?? state}: ${reason}`;
   });
+  if (behind.size) told.push("The first pass is behind: words come late, finals are complete");
+  if (quiet) told.push("No sound arrives: the session waits for it");
   return told.length ? [...new Set(told)].join(" ") : null;
 }

@@ -3,7 +3,7 @@
 import { clock } from "./formats.js";
 import { CaptureClock, Latencies } from "./latency.js";
 import { EMPTY, latest, reduce, troubleText } from "./protocol.js";
-import { Stream } from "./socket.js";
+import { Stream, TAKEN_OVER } from "./socket.js";
 
 const SLOW_MS = 3000;
 const SILENT_MS = 6000; // it acknowledges sound many times a second
@@ -19,8 +19,11 @@ export class Session {
   #chunks = 0;
   #handlers;
 
-  /** @param handlers onMessage(message, before), onLevel(0..1), onStatus(), onOver({ health, text, problem }) */
-  constructor(source, profile, handlers) {
+  /**
+   * @param token gives what to show at the server's door, or null
+   * @param handlers onMessage(message, before), onLevel(0..1), onStatus(), onOver({ health, text, problem })
+   */
+  constructor(source, profile, token, handlers) {
     this.#source = source;
     this.#handlers = handlers;
     this.latencies = new Latencies(this.#clock);
@@ -30,8 +33,9 @@ export class Session {
     const { channels, realtime } = source;
     this.#stream = new Stream(url, { channels, realtime, separate_channels: this.separate, profile }, {
       onMessage: (message) => this.#receive(message),
+      onConnection: () => this.#handlers.onStatus(),
       onClose: (close) => this.#closed(close),
-    });
+    }, token);
     source.finished.then(() => this.finish());
     source.start((pcm) => this.#hear(pcm), () => this.#stream.drained());
   }
@@ -39,8 +43,11 @@ export class Session {
   /** { health, text } for the dot. */
   get status() {
     const { skippedMs, waitingMs } = this.#stream;
-    const trouble = troubleText(this.state.troubles);
+    const trouble = troubleText(this.state);
     if (this.#fatal) return { health: "bad", text: "An error ends this session" };
+    if (!this.#stream.connected && this.#phase !== "connecting") {
+      return { health: "warn", text: "Connection lost, resuming…" };
+    }
     if (skippedMs) return { health: "warn", text: `Network too slow: ${clock(skippedMs)} of sound was skipped` };
     if (trouble) return { health: "warn", text: trouble };
     if (this.#source.realtime && waitingMs > SLOW_MS) {
@@ -76,6 +83,7 @@ export class Session {
   }
 
   #hear(pcm) {
+    if (this.#phase === "over") return; // the source is being stopped and gives out its last chunks
     const sample = this.#stream.audio(pcm);
     if (!this.#source.realtime) return;
     this.#clock.mark(sample, performance.now());
@@ -101,11 +109,12 @@ export class Session {
     const phase = this.#phase;
     this.#phase = "over";
     this.#source.stop();
-    const trouble = troubleText(this.state.troubles);
+    const trouble = troubleText(this.state);
     const over = (health, text, problem = null) => this.#handlers.onOver({ health, text, problem });
     if (this.#fatal) over("bad", "Ended by an error");
     else if (ended) over(trouble ? "warn" : "good", trouble ? `Finished. ${trouble}` : "Finished, every word is final");
     else if (phase === "abandoned") over("idle", "Stopped before the last words were final");
+    else if (code === TAKEN_OVER) over("warn", "This session goes on in another window");
     else {
       const why = reason || (phase === "connecting" ? "the server did not answer" : `close code ${code}`);
       const kept = this.state.words ? "The transcript so far is kept. " : "";

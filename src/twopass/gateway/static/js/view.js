@@ -1,6 +1,6 @@
 // The transcript as a person reads it: one paragraph per utterance, in the order of speech.
 
-import { clock } from "./formats.js";
+import { clock, duration } from "./formats.js";
 import { channelLabel, compare, textOf, turns } from "./protocol.js";
 import { byId, element } from "./dom.js";
 
@@ -54,6 +54,21 @@ export class TranscriptView {
     this.#stick();
   }
 
+  /** Sound that never came: a small mark where it is missing. */
+  showGap({ from, to }) {
+    const segment = { id: `gap-${from}`, start: from, channel: -1 };
+    if (this.#rows.has(segment.id)) return;
+    this.#empty.hidden = true;
+    const said = `${duration(to - from)} of sound did not arrive`;
+    const side = element("div", { className: "side" }, element("time", {}, clock(from)));
+    const node = element("div", { className: "gap" }, side, element("p", {}, said));
+    node.dataset.id = segment.id;
+    this.#rows.set(segment.id, { node, segment });
+    this.#place({ node, segment });
+    this.#say(element("p", {}, said));
+    this.#stick();
+  }
+
   jump() {
     this.#follow(true);
     this.#stick();
@@ -73,7 +88,11 @@ export class TranscriptView {
   /** Screen readers hear finals only: words that still change would be read again and again. */
   #announce(segment, separate) {
     const who = separate ? `${channelLabel(segment)}: ` : "";
-    this.#announcer.append(element("p", tongue(segment), who + textOf(segment.words)));
+    this.#say(element("p", tongue(segment), who + textOf(segment.words)));
+  }
+
+  #say(text) {
+    this.#announcer.append(text);
     while (this.#announcer.childElementCount > ANNOUNCED) this.#announcer.firstElementChild.remove();
   }
 
