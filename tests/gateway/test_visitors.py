@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import time
+from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
 
@@ -15,8 +17,9 @@ from hypothesis import strategies as st
 from starlette.requests import HTTPConnection
 
 from twopass.config import Config, DoorsConfig
-from twopass.errors import ForeignOrigin, ProtocolError, TooManySessions
+from twopass.errors import ForeignOrigin, ProtocolError, TooManySessions, Unauthorized
 from twopass.gateway.doors import Doors, Visitor, address_of
+from twopass.gateway.keys import KeyFile
 from twopass.gateway.pace import Pace
 
 LOCAL = Path(__file__).parents[2] / "configs" / "local.yaml"
@@ -27,6 +30,26 @@ def asking(host: str = "here:80", client: str | None = "192.0.2.1", **headers: s
     """A request as the server sees it."""
     raw = [(name.encode(), value.encode()) for name, value in ({"host": host} | headers).items()]
     return HTTPConnection({"type": "http", "headers": raw, "client": client and (client, 1)})
+
+
+def test_old_token_begins_nothing_but_goes_on(tmp_path: Path) -> None:
+    """A page whose token has expired may come back to its session, and not begin another one."""
+    path = tmp_path / "keys.json"
+    _, secret = KeyFile(path).add(name="n", tenant="t", now=datetime.now(UTC))
+    doors = Doors(DoorsConfig(keys=path, token_seconds=1))
+    token = doors.token(asking(authorization=f"Bearer {secret}"))
+    page = asking(**{"sec-websocket-protocol": f"twopass, bearer.{token}"})
+    page.scope["subprotocols"] = ["twopass", f"bearer.{token}"]
+    while True:
+        try:
+            doors.check_credential(page)
+        except Unauthorized:
+            break
+        time.sleep(0.1)
+    with pytest.raises(Unauthorized), doors.admit(page):
+        pytest.fail("it got in")
+    with doors.admit(page, going_on=True) as visitor:
+        assert "t" == visitor.tenant
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ _PROTOCOL = "twopass"
 _BEARER = "bearer."
 _BURST_SECONDS = 2.0
 _PORTS = {"http": 80, "https": 443}
+_LONG_AGO = 24 * 3600
 _V6_NETWORK = 64
 """Bits of an IPv6 address that a provider gives to one customer."""
 
@@ -91,9 +92,12 @@ class Doors:
         self._sessions = _Places()
 
     @contextlib.contextmanager
-    def admit(self, connection: HTTPConnection) -> Iterator[Visitor]:
+    def admit(self, connection: HTTPConnection, *, going_on: bool = False) -> Iterator[Visitor]:
         """
         Let a request or a socket in for as long as the context lasts.
+
+        With `going_on`, a token may be old: a session has a token of its own, and a page that began one in time may
+        come back to it. See `check_credential`.
 
         Raises ForeignOrigin, Unauthorized, TooManySessions.
         """
@@ -101,7 +105,7 @@ class Doors:
         with contextlib.ExitStack() as stack:
             try:
                 self._check_origin(connection)
-                key = self._key(connection)
+                key = self._key(connection, _LONG_AGO if going_on else self.settings.token_seconds)
                 most = self.settings.connections_per_address
                 stack.enter_context(self._connections.take(("address", address), most, "connections", "this address"))
             except TwopassError as error:
@@ -125,23 +129,27 @@ class Doors:
             raise ProtocolError("This server has no keys.", code="no_keys", fix="Connect without a token.")
         if not (_credential(connection) or "").startswith(PREFIX):
             raise Unauthorized("Tokens are given for keys.", fix='Send "Authorization: Bearer <key>".')
-        key = self._key(connection)
+        key = self._key(connection, self.settings.token_seconds)
         assert key is not None
         return self._keys.ring.token(key)
 
     def check_metrics(self, connection: HTTPConnection) -> None:
         """Whether somebody may read the metrics. Raises Unauthorized if that takes a key and there is none."""
         if not self.settings.open_metrics:
-            self._key(connection)
+            self.check_credential(connection)
 
-    def _key(self, connection: HTTPConnection) -> Key | None:
+    def check_credential(self, connection: HTTPConnection) -> None:
+        """Whether somebody may begin something new now. Raises Unauthorized."""
+        self._key(connection, self.settings.token_seconds)
+
+    def _key(self, connection: HTTPConnection, token_seconds: int) -> Key | None:
         if self._keys is None:
             return None
         credential = _credential(connection)
         if not credential:
             fix = 'Send "Authorization: Bearer <key>"; browsers send a token of POST /v1/tokens.'
             raise Unauthorized("This server wants an API key.", fix=fix)
-        return self._keys.ring.owner(credential, self.settings.token_seconds)
+        return self._keys.ring.owner(credential, token_seconds)
 
     def _check_origin(self, connection: HTTPConnection) -> None:
         """Pages of other sites stay out: browsers let every page open sockets to everywhere."""

@@ -90,7 +90,7 @@ class Connection:
         """Until either side has had enough."""
         await self._socket.accept(subprotocol(self._socket))
         try:
-            with self._doors.admit(self._socket) as self._visitor:
+            with self._doors.admit(self._socket, going_on=True) as self._visitor:
                 await self._serve(await self._first())
         except WebSocketDisconnect as left:
             log.info("client left", code=left.code)
@@ -113,6 +113,7 @@ class Connection:
 
     async def _serve(self, first: messages.Start | messages.SessionResume) -> None:
         if isinstance(first, messages.Start):
+            self._doors.check_credential(self._socket)
             held, token = await self._sessions.begin(first, self._visitor.place())
             await held.attach(self)
             introduction = self._introduce(held, first, token)
