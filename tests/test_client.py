@@ -316,7 +316,7 @@ async def _odd(audio: bytes) -> AsyncIterator[bytes]:
 
 
 async def test_half_open_connection_is_given_up() -> None:
-    """When the network swallows everything and closes nothing, the client notices, also at the beginning, and goes on."""
+    """When the network swallows everything and closes nothing, the client notices, even at the start, and goes on."""
     server = StandIn()
     audio = bytes(SEGMENT_BYTES * 20)
     async with server.running() as url, _behind(url, Weather(silent_after=(0.0, 0.1), most_silences=1)) as proxy:
