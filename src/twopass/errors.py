@@ -18,7 +18,10 @@ Everything that twopass raises.
         ├── RecognizerUnavailable    it cannot be started or reached (missing weights, no network, no key)
         ├── RecognizerCrashed        its process died or its connection broke
         ├── RecognizerTimeout        it did not answer in time
-        └── RecognizerRejected       it refuses this request (bad option, quota, language)
+        ├── RecognizerBusy           it has no room: quota or rate exceeded, overloaded
+        ├── RecognizerUnauthorized   the key is missing, wrong, or may not do this
+        ├── RecognizerRejected       it refuses this request (bad option, language), and would refuse it again
+        └── StreamLimitReached       the stream has become as long as the vendor allows: open the next one
 
 Errors carry fields; `str()` makes the sentence, and always ends with what to do where something can be done.
 """
@@ -156,10 +159,29 @@ class RecognizerTimeout(RecognizerError):
     retryable = True
 
 
+class RecognizerBusy(RecognizerError):
+    """It has no room: quota or rate exceeded, overloaded. Trying at once again makes it worse."""
+
+    code = "recognizer_busy"
+
+
+class RecognizerUnauthorized(RecognizerError):
+    """The key is missing, wrong, or may not do this."""
+
+    code = "recognizer_unauthorized"
+
+
 class RecognizerRejected(RecognizerError):
     """It refuses this request, and would refuse it again."""
 
     code = "recognizer_rejected"
+
+
+class StreamLimitReached(RecognizerError):
+    """The stream has become as long as the vendor allows. Nothing is wrong: the next one can be opened."""
+
+    code = "stream_limit"
+    retryable = True
 
 
 def _revive(kind: type[TwopassError], args: tuple[object, ...], fields: dict[str, object]) -> TwopassError:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib.metadata import entry_points
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -26,6 +27,24 @@ Settings: TypeAlias = Mapping[str, Any]
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with what is downloaded, bytes so far and bytes in all."""
 _Model = TypeVar("_Model", bound=BaseModel)
+
+
+class Feature(StrEnum):
+    """What a client may wish of a recognizer, beyond words: see `StreamOptions`."""
+
+    DETECTION = "detection"
+    PHRASES = "phrases"
+    PUNCTUATION = "punctuation"
+    PROFANITY = "profanity"
+    DIARIZATION = "diarization"
+
+
+class Profanity(StrEnum):
+    """What is written for a swear word."""
+
+    RAW = "raw"
+    MASKED = "masked"
+    REMOVED = "removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +65,14 @@ class Capabilities:
         max_utterance_seconds: The longest utterance it takes at once, context included.
         max_batch: How many utterances it decodes at once with profit.
         local: It runs on this machine: its cost is compute, not a vendor's price.
+        region: Where the vendor runs it; what fails in one region may be well in another.
+        features: Which wishes of `StreamOptions` it can fulfil.
+        sku: What the vendor bills for the audio that it is sent, as its rate card names it: the first pass meters
+            the audio under this name. Empty: the recognizer tells its usage itself.
+        answers_within_seconds: While somebody speaks, it says something at least so often; if not, it is taken for
+            dead. None: its speed depends on this machine, and that cannot be said.
+        burst_seconds, pace: So much audio may be sent at once; beyond, it must come at most so many times faster
+            than real time. None: as fast as it takes it.
     """
 
     provider: str
@@ -59,23 +86,49 @@ class Capabilities:
     max_utterance_seconds: float = 30.0
     max_batch: int = 1
     local: bool = True
+    region: str = ""
+    features: frozenset[Feature] = frozenset()
+    sku: str = ""
+    answers_within_seconds: float | None = None
+    burst_seconds: float | None = None
+    pace: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
     """
-    What the client asked for.
+    What the client asked for. None, False and empty mean: as the vendor's default is.
 
     Attributes:
         language: BCP-47 tag, or None to let the recognizer detect it.
+        languages: More tags: it is one of these or `language`, and the recognizer is to find out which.
         session: An opaque key that stays the same while one speaker's channel lasts; recognizers may keep
             what they learned (cepstral mean, speaker) under it.
         phrases: Words and names to expect.
+        punctuation: Whether to write it.
+        profanity: What is written for a swear word.
+        diarization: Label each word with its speaker.
     """
 
     language: str | None = None
     session: str = ""
     phrases: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    punctuation: bool | None = None
+    profanity: Profanity | None = None
+    diarization: bool = False
+
+    @property
+    def wishes(self) -> frozenset[Feature]:
+        """What a recognizer must be able to do for this."""
+        wanted = {
+            Feature.DETECTION: bool(self.languages),
+            Feature.PHRASES: bool(self.phrases),
+            Feature.PUNCTUATION: self.punctuation is not None,
+            Feature.PROFANITY: self.profanity is not None,
+            Feature.DIARIZATION: self.diarization,
+        }
+        return frozenset(feature for feature, wished in wanted.items() if wished)
 
 
 @dataclass(frozen=True, slots=True)
