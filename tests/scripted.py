@@ -21,6 +21,7 @@ from twopass.errors import RecognizerCrashed, RecognizerError
 from twopass.first_pass import FirstPassSettings
 from twopass.guard import GuardSettings
 from twopass.lane import SessionParts
+from twopass.lineup import alone
 from twopass.recognizers import Capabilities, Recognition, StreamOptions, UtteranceAudio
 from twopass.second_pass import SecondPass, SecondPassSettings
 from twopass.segmenter import SegmenterSettings
@@ -172,7 +173,7 @@ def scripted_parts(
 ) -> SessionParts:
     """What a session of scripted recognizers is made of. Whoever gives the second pass also runs it."""
     return SessionParts(
-        first_pass=ScriptedStreaming(endpoints=endpoints),
+        first_pass=alone(ScriptedStreaming(endpoints=endpoints)),
         second_pass=second,
         voice=cast("VoiceDetector", ScriptedVoice()),
         pricer=Pricer({}, {}),

@@ -17,12 +17,13 @@ from tests.waiting import until
 from twopass.backlog import Report, Span
 from twopass.first_pass import FirstPassRunner, FirstPassSettings
 from twopass.first_words import FirstWords
+from twopass.lineup import alone
 from twopass.recognizers import Capabilities, StreamOptions
 from twopass.reconciler import FOREVER, FirstPass, Settled
 from twopass.tape import Tape
 from twopass.types import Cut, Utterance
 
-SETTINGS = FirstPassSettings(backoff_seconds=0.001, silence_seconds=60)
+SETTINGS = FirstPassSettings(backoff_seconds=0.001, silence_seconds=60, catch_up_ms=0)
 STEP_MS = 100
 LATE_MS = 300
 """The voice detector knows so much later."""
@@ -64,7 +65,7 @@ class Stage:
     def __init__(self, recognizer: Paced, utterances: list[Utterance], most: FirstPassSettings = SETTINGS) -> None:
         self.recognizer, self.utterances = recognizer, utterances
         self.tape, self.notes = Tape(), Notes()
-        self.runner = FirstPassRunner(recognizer, self.tape, StreamOptions(), self.notes, most)
+        self.runner = FirstPassRunner(alone(recognizer), self.tape, StreamOptions(), self.notes, most)
         self.limit = most.most_waiting(STEP_MS)
         self._pcm = spoken(WORDS, LENGTH)
         self._task = asyncio.create_task(self.runner.run())
@@ -261,6 +262,9 @@ async def test_a_recognizer_that_never_wakes_up_is_given_up() -> None:
             await until(lambda n=number: stage.recognizer.streams > n + 1)  # type: ignore[misc]
             stage.tape.write(bytes(1_500 * 32))
             stage.runner.relieve()
+    await until(lambda: stage.notes.troubles[-1] == ("recognizer_timeout", False))
+    stage.runner.closed(whole()[0])
+    stage.runner.finish()
     await until(lambda: Settled(FOREVER) in stage.notes.facts)
     assert [("recognizer_timeout", True)] * 2 + [("recognizer_timeout", False)] == stage.notes.troubles
     assert not stage.tape.finished
@@ -318,7 +322,7 @@ async def test_after_a_recovery_streams_and_times_go_on() -> None:
     tape.write(spoken(WORDS, LENGTH))
     tape.release(8_000 * 16)
     tape.finish()
-    runner = FirstPassRunner(recognizer, tape, StreamOptions(), notes, SETTINGS, first_stream=7, settled=10_000)
+    runner = FirstPassRunner(alone(recognizer), tape, StreamOptions(), notes, SETTINGS, first_stream=7, settled=10_000)
     assert 160_000 == runner.needs_from
     await runner.run()
     assert {7} == {fact.sequence[0] for fact in notes.facts if isinstance(fact, FirstPass)}

@@ -13,6 +13,7 @@ from twopass.backlog import Report
 from twopass.errors import RecognizerError, RecognizerRejected
 from twopass.first_pass import FirstPassRunner, FirstPassSettings
 from twopass.first_words import FirstWords
+from twopass.lineup import alone
 from twopass.recognizers import StreamOptions
 from twopass.reconciler import FOREVER, FirstPass, Settled
 from twopass.tape import Tape
@@ -32,6 +33,7 @@ class Notes:
     usages: list[Usage] = field(default_factory=list)
     troubles: list[tuple[str, bool]] = field(default_factory=list)
     skips: list[Report] = field(default_factory=list)
+    switches: list[tuple[str, str]] = field(default_factory=list)
 
     def fact(self, fact: FirstPass | Settled) -> None:
         self.facts.append(fact)
@@ -41,6 +43,12 @@ class Notes:
 
     def trouble(self, error: RecognizerError, *, retrying: bool) -> None:
         self.troubles.append((error.code, retrying))
+
+    def switched(self, provider: str, to: str, reason: str) -> None:
+        self.switches.append((provider, to))
+
+    def recovered(self, provider: str) -> None:
+        self.switches.append((provider, "recovered"))
 
     def skipped(self, start: int, end: int, depth: int, *, over: bool) -> None:
         self.skips.append(Report(start, end, depth, over))
@@ -60,13 +68,14 @@ EVERYTHING = [(word.text, word.start, word.end) for word in WORDS]
 async def run_whole(recognizer: ScriptedStreaming) -> Notes:
     """A recognizer that hears the whole tape."""
     tape, notes = Tape(), Notes()
-    runner = FirstPassRunner(recognizer, tape, StreamOptions(), notes, SETTINGS)
+    runner = FirstPassRunner(alone(recognizer), tape, StreamOptions(), notes, SETTINGS)
     task = asyncio.create_task(runner.run())
     pcm = spoken(WORDS, LENGTH)
     for at in range(0, len(pcm), 3_200):
         tape.write(pcm[at : at + 3_200])
         await asyncio.sleep(0.001)
     tape.finish()
+    runner.finish()
     await task
     return notes
 
@@ -76,7 +85,7 @@ async def run_utterances(
 ) -> Notes:
     """A recognizer that hears utterance by utterance."""
     tape, notes = Tape(), Notes()
-    runner = FirstPassRunner(recognizer, tape, StreamOptions(), notes, settings)
+    runner = FirstPassRunner(alone(recognizer), tape, StreamOptions(), notes, settings)
     task = asyncio.create_task(runner.run())
     pcm = spoken(WORDS, LENGTH)
     for at in range(0, len(pcm), 3_200):
@@ -117,7 +126,7 @@ async def test_words_beyond_a_forced_cut_stay_on_the_screen() -> None:
     """What the old stream heard after the cut is shown, as not yet certain, until the new stream has heard it."""
     tape, notes = Tape(), Notes()
     recognizer = ScriptedStreaming()
-    runner = FirstPassRunner(recognizer, tape, StreamOptions(), notes, SETTINGS)
+    runner = FirstPassRunner(alone(recognizer), tape, StreamOptions(), notes, SETTINGS)
     task = asyncio.create_task(runner.run())
     tape.write(spoken(WORDS, LENGTH)[: 4_000 * 32])
     runner.opened(Utterance("a", 0))

@@ -24,6 +24,7 @@ from twopass.cost.rates import Pricer, RateCard
 from twopass.errors import ConfigError, RecognizerUnavailable
 from twopass.journal import Journal
 from twopass.lane import SessionParts
+from twopass.lineup import alone
 from twopass.recognizers import Capabilities, Progress, StreamingRecognizer, StreamOptions, UtteranceRecognizer
 from twopass.second_pass import SecondPass, SecondPassSettings
 from twopass.segmenter import SegmenterSettings
@@ -130,7 +131,7 @@ class Engine:
         return Session(
             identity or secrets.token_urlsafe(12),
             SessionParts(
-                first_pass=opened.first,
+                first_pass=alone(opened.first),
                 second_pass=opened.second,
                 voice=self._voice,
                 pricer=self._pricer,

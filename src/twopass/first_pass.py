@@ -3,7 +3,11 @@ The first pass: from the tape to a streaming recognizer, and its answers on the 
 
 A recognizer that finds the ends of utterances itself hears the whole tape in one stream. Any other gets one stream
 per utterance of our segmenter, so it hears no silence. Either way the stream's origin on the tape is known, every
-answer is rebased, and a stream that fails is opened again with its cursor at the end of the last final word.
+answer is rebased, and where a stream fails, the next one (of the same recognizer or of the next in the list) begins
+at the end of the last final word.
+
+A stream that nears its vendor's limit, or that only stands in for a better one which is well again, is replaced: its
+successor is opened while it still speaks, and takes over when it has something to say.
 
 Of people who speak now, only so much audio may wait: beyond that the oldest is skipped and the stream's clock (see
 `stream_clock`) is put right. What is skipped, the second pass still hears.
@@ -12,27 +16,37 @@ Of people who speak now, only so much audio may wait: beyond that the oldest is 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Protocol, cast
+from typing import Protocol
 
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential, wait_random
 
 from twopass.backlog import Report, Skipping, Span, latest_start, waiting
-from twopass.errors import RecognizerCrashed, RecognizerError, RecognizerTimeout
+from twopass.errors import RecognizerError, RecognizerTimeout, RecognizerUnavailable, StreamLimitReached
+from twopass.lineup import Choice, Lineup
+from twopass.open_stream import OpenStream
 from twopass.places import Heard, Place, Whole, words_between
-from twopass.recognizers import Capabilities, StreamingRecognizer, StreamOptions
+from twopass.recognizers import Capabilities, StreamOptions
 from twopass.reconciler import FOREVER, FirstPass, Settled
-from twopass.stream_clock import StreamClock
-from twopass.tape import Cursor, Tape
+from twopass.rotation import SEARCH_MS, Limits, quietest
+from twopass.tape import Tape
 from twopass.types import BYTES_PER_SAMPLE, SAMPLES_PER_MS, Hypothesis, Usage, Utterance, milliseconds, samples
+from twopass.watchdog import Watchdog
 
 log = structlog.get_logger()
 
-_QUIET_ROUNDS = 4
+_CONVINCING_SECONDS = 1.0
+"""A stream that has taken so much audio without a word, while nobody spoke, is believed to be well."""
+_SPOKEN_MS = 500
+"""Somebody who has spoken for so long should have been heard."""
+_TAIL_MS = 300
+"""No word lies in so short an end of an utterance."""
+_QUIET_MS = 2_000
+"""If nobody has spoken for so long and nothing was said, nothing will be said of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +62,9 @@ class FirstPassSettings:
         max_waiting_chunks: So many chunks of audio may wait for the recognizer; beyond, the oldest is skipped.
         max_waiting_ms: The same in time.
         max_waiting_bytes: The same in bytes. Whichever is least counts, but one chunk may always wait.
+        catch_up_ms: So much more may wait, if it is heard again because a stream broke.
+        back_after_seconds: A recognizer that failed is tried again after so long, if there is another one meanwhile;
+            doubles each time.
     """
 
     attempts: int = 3
@@ -57,6 +74,8 @@ class FirstPassSettings:
     max_waiting_chunks: int = 50
     max_waiting_ms: int = 5_000
     max_waiting_bytes: int = 160_000
+    catch_up_ms: int = 20_000
+    back_after_seconds: float = 10.0
 
     def most_waiting(self, chunk_ms: int) -> int:
         """How much audio (ms) may wait for a recognizer that likes chunks of this size."""
@@ -73,50 +92,48 @@ class Listener(Protocol):
 
     def trouble(self, error: RecognizerError, *, retrying: bool) -> None: ...
 
+    def switched(self, provider: str, to: str, reason: str) -> None:
+        """Recognizer `to` goes on for `provider`."""
+
+    def recovered(self, provider: str) -> None:
+        """The recognizer that had failed is well again."""
+
     def skipped(self, start: int, end: int, depth: int, *, over: bool) -> None:
         """See `backlog.Report`; ms."""
 
 
-class _Stream:
+class _Voice:
     """
-    One open stream: what it hears, and what it said last.
+    What one stream says, numbered.
 
     Attributes:
         belief: Its last hypothesis, on the session clock, if that was no final one.
     """
 
-    def __init__(self, number: int, tape: Tape, origin: int) -> None:
-        self.number = number
-        self.cursor = Cursor(tape, samples(origin))
-        self.clock = StreamClock(self.cursor.at)
+    def __init__(self, number: int) -> None:
         self.belief: Hypothesis | None = None
+        self._number = number
         self._said = 0
 
     def says(self, hypothesis: Hypothesis) -> FirstPass:
         """The next thing that it says."""
         self._said += 1
-        return FirstPass(hypothesis, (self.number, self._said))
-
-    def jump(self, to: int) -> bool:
-        """Go on at `to` (ms). Returns whether that is farther than it was."""
-        hole = self.cursor.jump(samples(to))
-        if hole is not None:
-            self.clock.skip(hole.start, hole.end)
-        return hole is not None
+        return FirstPass(hypothesis, (self._number, self._said))
 
 
 class FirstPassRunner:
     """
-    One channel's first pass. Runs until the tape ends, or `utterance` is told and `finish` called.
+    One channel's first pass. Runs until the tape ends and `finish` is called.
 
     Args:
+        lineup: The recognizers, in the order of preference.
         first_stream: The number of its first stream.
         settled: Everything before (ms) has been said: a recognizer that hears the whole tape begins there.
     """
 
     def __init__(
         self,
-        recognizer: StreamingRecognizer,
+        lineup: Lineup,
         tape: Tape,
         options: StreamOptions,
         listener: Listener,
@@ -125,54 +142,62 @@ class FirstPassRunner:
         first_stream: int = 0,
         settled: int = 0,
     ) -> None:
-        self._recognizer = recognizer
+        self._choice = Choice(lineup, settings.back_after_seconds, time.monotonic)
         self._tape = tape
         self._options = options
         self._listener = listener
         self._set = settings
         self._streams = first_stream
-        self._utterances: asyncio.Queue[Heard | None] = asyncio.Queue()
-        self._pending: deque[Heard | Whole] = deque([Whole(tape, settled)] if self.capabilities.endpoints else [])
-        self._current: Heard | None = None
-        self._stream: _Stream | None = None  # of the first place that is pending: open, or broken
-        self._hearing = False  # ... whether it is open
+        self._done = settled  # ms; all before has been said
+        self._heards: deque[Heard] = deque()
+        self._whole = Whole(tape, settled) if self._choice.hears_everything else None
+        self._finishing = False
+        self._news = asyncio.Event()
+        self._stream: OpenStream | None = None
+        self._voice: _Voice | None = None  # of the stream that is open, or broke last
+        self._successor: OpenStream | None = None
+        self._again_at = 0.0  # when the next successor may be opened, if one failed
+        self._troubled: RecognizerError | None = None
         self._skipping = Skipping(settings.most_waiting(self.capabilities.chunk_ms))
+        self._catching_up = 0  # ms; so much more may wait, because it is heard again
         self._limited = False
         self._floor = 0  # ms; no stream will begin before
 
     @property
     def capabilities(self) -> Capabilities:
-        return self._recognizer.capabilities
+        """Of the recognizer in use."""
+        return self._choice.lines[self._choice.current].capabilities
 
     def opened(self, utterance: Utterance) -> None:
         """The segmenter opened an utterance."""
-        self._current = Heard(utterance)
-        if not self.capabilities.endpoints:
-            self._utterances.put_nowait(self._current)
-            self._pending.append(self._current)
+        self._heards.append(Heard(utterance))
+        self._forget_heards()
+        self._news.set()
 
     def closed(self, utterance: Utterance) -> None:
         """The segmenter closed the utterance that it opened last."""
-        if self._current is not None:
-            self._current.close(utterance)
+        if self._heards:
+            self._heards[-1].close(utterance)
+
+    def finish(self) -> None:
+        """No more utterances will be opened."""
+        self._finishing = True
+        self._news.set()
 
     @property
     def needs_from(self) -> int | None:
         """The first sample that it may still have to hear; None if it has heard everything."""
-        places = [place for place in self._pending if not place.given_up]
+        places = [place for place in self._places() if not place.given_up]
         if not places:
             return None
-        place = places[0]
         # The right neighbour of a forced cut hears again a little that its left one may be done with.
         start = min(self._origin(each, self._set.overlap_ms) for each in places)
-        if self._limited and isinstance(place, Whole) and self._hears(place):
+        if self._limited and self._whole is not None and self._hears(self._whole):
             # A stream that takes over would have to skip what lies before.
-            start = max(start, min(self._unheard_from(place), milliseconds(self._tape.end) - self._skipping.limit))
-        return samples(start)
-
-    def finish(self) -> None:
-        """No more utterances will be opened."""
-        self._utterances.put_nowait(None)
+            reach = self._skipping.limit + self._set.catch_up_ms
+            start = max(start, min(self._unheard_from(self._whole), milliseconds(self._tape.end) - reach))
+        needed = samples(start)
+        return needed if self._successor is None else min(needed, self._successor.cursor.at)
 
     # -- how much waits ---------------------------------------------------------------------------------------------
 
@@ -190,15 +215,19 @@ class FirstPassRunner:
         self._limited = True
         spans = self._unheard()
         depth = waiting(spans)
-        if depth > self._skipping.limit:
-            self._skip(spans[0][0], latest_start(spans, self._skipping.enough))
+        if depth > self._skipping.limit + self._catching_up:
+            self._skip(spans[0][0], latest_start(spans, self._skipping.enough + self._catching_up))
         else:
             self._tell(self._skipping.relaxed(depth))
+        self._catching_up = min(self._catching_up, depth)
+
+    def _places(self) -> list[Place]:
+        return list(self._heards) if self._whole is None else [self._whole]
 
     def _unheard(self) -> list[Span]:
         """What still has to be heard, ms. What is heard again after a forced cut does not count."""
         spans = []
-        for place in self._pending:
+        for place in self._places():
             start = self._unheard_from(place)
             end = milliseconds(self._tape.end) if place.end is None else place.end
             if start < end and not place.given_up:
@@ -206,7 +235,7 @@ class FirstPassRunner:
         return spans
 
     def _hears(self, place: Place) -> bool:
-        return self._hearing and place is self._pending[0]
+        return self._stream is not None and self._stream.place is place
 
     def _unheard_from(self, place: Place) -> int:
         if self._stream is not None and self._hears(place):
@@ -219,8 +248,9 @@ class FirstPassRunner:
 
     def _skip(self, start: int, to: int) -> None:
         self._floor = max(self._floor, to)
-        place = self._pending[0]
-        if self._hearing and self._stream and self._stream.jump(to if place.end is None else min(to, place.end)):
+        place = self._places()[0]
+        stream = self._stream if self._hears(place) else None
+        if stream is not None and stream.jump(to if place.end is None else min(to, place.end)):
             place.starving = True
         unheard = start if place.given_up else max(start, place.reached)
         if unheard < to:  # what a broken stream has heard does not count
@@ -230,146 +260,338 @@ class FirstPassRunner:
         if report is not None:
             self._listener.skipped(report.start, report.end, report.depth, over=report.over)
 
-    # -- streams ----------------------------------------------------------------------------------------------------
+    # -- places -----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Recognize until the end. Never raises for a recognizer's failure: that is `trouble`."""
         try:
-            if self.capabilities.endpoints:
-                await self._attempts(self._pending[0])
-            else:
-                while (utterance := await self._utterances.get()) is not None:
-                    await self._attempts(utterance)
-                    until = await utterance.settled_until()
-                    self._pending.popleft()
-                    self._listener.fact(Settled(until))
+            while (place := await self._next_place()) is not None:
+                await self._attempts(place)
+                await self._leave(place)
         finally:
-            self._pending.clear()
+            await self._drop_successor()
+            self._whole = None
+            self._heards.clear()
             self._tell(self._skipping.over(0))
             self._listener.fact(Settled(FOREVER))
+
+    async def _next_place(self) -> Place | None:
+        """Where the next stream listens; None at the end."""
+        while self._done < FOREVER:
+            self._news.clear()
+            self._forget_heards()
+            self._look_for_better()
+            self._whole = self._next_whole()
+            if self._whole is not None:
+                return self._whole
+            if self._heards:
+                self._heards[0].begin_at(self._done)
+                return self._heards[0]
+            if self._finishing:
+                break
+            await self._news.wait()
+        return None
+
+    def _next_whole(self) -> Whole | None:
+        successor = self._successor
+        if successor is not None and (self._whole is not None or self._convincing(successor)):
+            assert isinstance(successor.place, Whole)
+            successor.place.begin_at(self._done)
+            return successor.place
+        if successor is not None or not self._choice.hears_everything:
+            return None
+        going_on = self._whole is not None and not self._whole.given_up
+        return self._whole if going_on else Whole(self._tape, self._done)
+
+    async def _leave(self, place: Place) -> None:
+        """Nobody will hear more of it, or a recognizer of the other kind goes on behind its last final word."""
+        until = place.done_until
+        if isinstance(place, Heard) and place.given_up:
+            self._listener.fact(Settled(await place.settled_until()))
+            until = max(until, place.end or 0)
+        elif place.finished:
+            until = FOREVER if place.end is None else place.end
+        elif place.given_up:
+            until = max(until, place.reached)
+            self._listener.fact(Settled(until))
+        self._done = max(self._done, until)
+
+    def _forget_heards(self) -> None:
+        """Those that were heard, but for the silence at their end."""
+        while self._heards and self._was_heard(self._heards[0]):
+            self._heards.popleft()
+
+    def _was_heard(self, heard: Heard) -> bool:
+        if heard.end is None:
+            return False
+        return heard.end <= self._done or heard.start < self._done >= heard.end - _TAIL_MS
+
+    # -- attempts ---------------------------------------------------------------------------------------------------
 
     async def _attempts(self, place: Place) -> None:
         """Stream a place, again from the last final word when the stream breaks and trying again can help."""
         retrying = AsyncRetrying(
-            retry=retry_if_exception(lambda error: isinstance(error, RecognizerError) and error.retryable),
-            stop=lambda _: place.fruitless >= self._set.attempts,
-            wait=wait_exponential(self._set.backoff_seconds, max=2.0) + wait_random(0, self._set.backoff_seconds),
+            retry=retry_if_exception(lambda error: isinstance(error, RecognizerError) and self._fits(place)),
+            stop=lambda _: place.fruitless >= self._set.attempts * len(self._choice.lines),
+            wait=self._pause,
             before_sleep=self._tell_retry,
             reraise=True,
         )
-        self._stream = None
+        if not isinstance(place, Whole) and self._choice.hopeless:
+            place.given_up = True
+            return
         try:
             await retrying(self._one_stream, place)
         except RecognizerError as error:
-            self._keep_belief(place, FOREVER)
-            self._listener.trouble(error, retrying=False)
-        finally:
-            place.given_up = True
+            if self._fits(place) or self._choice.hopeless:
+                self._give_up(place)
+                self._listener.trouble(error, retrying=False)
+
+    def _give_up(self, place: Place) -> None:
+        place.given_up = True
+        self._keep_belief(place, FOREVER)
+        if isinstance(place, Whole):
+            self._choice.rest()
+
+    def _fits(self, place: Place) -> bool:
+        """Whether the place is to be tried again, and not handed on."""
+        if isinstance(place, Whole) and place.end is None and self._successor is not None:
+            return False
+        return not self._choice.hopeless and self._choice.hears_everything == isinstance(place, Whole)
+
+    def _pause(self, state: RetryCallState) -> float:
+        """No wait for another recognizer; a growing one for the same again."""
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, StreamLimitReached) or self._choice.turns_away:
+            return 0.0
+        backoff = wait_exponential(self._set.backoff_seconds, max=2.0) + wait_random(0, self._set.backoff_seconds)
+        return backoff(state)
 
     def _tell_retry(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        self._listener.trouble(cast("RecognizerError", error), retrying=True)
+        expected = isinstance(error, StreamLimitReached) or self._choice.turns_away
+        if isinstance(error, RecognizerError) and not expected:
+            self._listener.trouble(error, retrying=True)
 
     async def _one_stream(self, place: Place) -> None:
-        origin = self._begin(place)
-        if place.end is not None and origin >= place.end:
+        stream = self._adopted(place) or self._opened(place)
+        if stream is None:
             return
-        stream = self._stream = _Stream(self._streams, self._tape, origin)
+        self._stream, self._voice = stream, _Voice(self._streams)
         self._streams += 1
-        self._hearing = True
         place.moved()
         try:
             await self._listen(stream, place)
-        except RecognizerError:
-            place.fruitless += 1
+        except RecognizerError as error:
+            self._broken(error, stream, place)
             raise
-        except Exception as error:  # a provider's bug must not end the session: the second pass goes on
-            place.fruitless += 1
-            log.exception("the first pass's provider has a bug")
-            provider = self.capabilities.provider
-            raise RecognizerCrashed(f"The provider failed: {error!r}.", provider=provider, code="bug") from error
         finally:
-            self._hearing = False
+            self._stream = None
             place.reached = max(place.reached, milliseconds(stream.cursor.at))
+            await stream.close()
+
+    def _adopted(self, place: Place) -> OpenStream | None:
+        """The successor, if it is this place's."""
+        stream = self._successor
+        if stream is None or stream.place is not place:
+            return None
+        self._successor = None
+        self._keep_belief(place, stream.origin)
+        self._turn_to(stream.index)
+        return stream
+
+    def _opened(self, place: Place) -> OpenStream | None:
+        """A new stream; None if there is nothing to hear, or the recognizer does not hear such places."""
+        index = self._choice.pick()
+        if index is None:
+            raise RecognizerUnavailable("No recognizer can be tried now.", provider=self.capabilities.provider)
+        if self._choice.lines[index].capabilities.endpoints != isinstance(place, Whole):
+            return None
+        origin = self._begin(place)
+        if place.end is not None and origin >= place.end:
+            place.finished = place.given_up = True
+            return None
+        self._turn_to(index)
+        return self._open(index, place, origin)
+
+    def _open(self, index: int, place: Place, origin: int) -> OpenStream:
+        recognizer = self._choice.lines[index].recognizer
+        used = self._listener.used
+        return OpenStream(recognizer, self._tape, place, origin, self._options, used, self._news, index)
+
+    def _turn_to(self, index: int) -> None:
+        """Use this recognizer from now on, and tell if that is another one."""
+        before, self._choice.current = self._choice.current, index
+        if index != before:
+            reason = "well again" if index < before or self._troubled is None else self._troubled.message
+            old = self._choice.lines[before].capabilities.provider
+            self._listener.switched(old, self.capabilities.provider, reason)
+
+    def _broken(self, error: RecognizerError, stream: OpenStream, place: Place) -> None:
+        place.fruitless += not (isinstance(error, StreamLimitReached) and stream.answered)
+        if not isinstance(error, StreamLimitReached):
+            self._troubled = error
+            self._choice.failed(stream.index, error)
 
     def _begin(self, place: Place) -> int:
         """Where the next stream begins, ms. What it will not hear of what a broken one heard is settled."""
         overlap = self._set.overlap_ms
+        again = place.reached - self._origin(place, overlap)
+        self._catching_up = max(0, min(again, self._set.catch_up_ms))
         if self._limited:
             self.relieve()
-            overlap = min(overlap, self._skipping.limit - self.waiting_ms)
+            overlap = max(0, min(overlap, self._skipping.limit + self._catching_up - self.waiting_ms))
         origin = self._origin(place, overlap)
         self._keep_belief(place, origin)
-        if self.capabilities.endpoints and origin > 0:
-            self._listener.fact(Settled(origin))
+        if isinstance(place, Whole) and origin > 0:
+            self._listener.fact(Settled(min(origin, place.done_until)))
         return origin
 
     def _keep_belief(self, place: Place, until: int) -> None:
         """What a broken stream believed of audio that no other stream will hear is its last word."""
-        stream = self._stream
-        if stream is None or stream.belief is None or until <= place.done_until:
+        voice = self._voice
+        if voice is None or voice.belief is None or until <= place.done_until:
             return
-        belief, stream.belief = stream.belief, None
+        belief, voice.belief = voice.belief, None
         words = words_between(belief.words, 0, until)
         end = max(belief.start, min(belief.end, until))
-        self._listener.fact(stream.says(replace(belief, end=end, words=words, final=True, stable=len(words))))
+        self._listener.fact(voice.says(replace(belief, end=end, words=words, final=True, stable=len(words))))
 
-    async def _listen(self, stream: _Stream, place: Place) -> None:
-        answers = self._recognizer.stream(self._audio(stream.cursor, place), self._options)
-        provider = self.capabilities.provider
-        async with aclosing(_patient(answers, place, self._set.silence_seconds, provider)) as heard:
-            async for answer in heard:
-                if isinstance(answer, Usage):
-                    self._listener.used(answer)
-                else:
-                    self._say(answer, stream, place)
+    # -- listening --------------------------------------------------------------------------------------------------
 
-    async def _audio(self, cursor: Cursor, place: Place) -> AsyncIterator[bytes]:
-        most = samples(self.capabilities.chunk_ms)
-        while chunk := await place.read(cursor, most):
-            place.moved()
-            yield chunk
+    async def _listen(self, stream: OpenStream, place: Place) -> None:
+        """Pass on what the stream says, until it ends or another one takes over."""
+        line = self._choice.lines[stream.index]
+        watchdog = Watchdog(self._set.silence_seconds, line.capabilities.answers_within_seconds)
+        limits = Limits.of(line.capabilities.max_stream_seconds)
+        while True:
+            self._news.clear()
+            while (answer := stream.take()) is not None:
+                watchdog.answered()
+                self._say(answer, stream, place)
+            if stream.over:
+                if stream.error is not None:
+                    raise stream.error
+                place.finished = place.given_up = True
+                return
+            self._pass_silence(stream, place)
+            self._check_successor()
+            if self._handed_over(stream):
+                return
+            if limits is not None:
+                self._replace_in_time(stream, place, limits)
+            await self._round(stream, place, watchdog)
 
-    def _say(self, hypothesis: Hypothesis, stream: _Stream, place: Place) -> None:
+    def _say(self, hypothesis: Hypothesis, stream: OpenStream, place: Place) -> None:
+        assert self._voice is not None
+        self._well(stream)
         heard = stream.clock.rebased(hypothesis)
         rebased = place.clipped(heard)
-        stream.belief = None if rebased.final else rebased
+        self._voice.belief = None if rebased.final else rebased
         if rebased.final:
             place.done(rebased.words[-1].end if rebased.words else rebased.end)
             stream.clock.forget(hypothesis.end)
         for said in (rebased, place.beyond(heard)):
             if said is not None:
-                self._listener.fact(stream.says(said))
-        if rebased.final and self.capabilities.endpoints:
+                self._listener.fact(self._voice.says(said))
+        if rebased.final and isinstance(place, Whole):
             self._listener.fact(Settled(rebased.end))
+            self._done = max(self._done, place.done_until)
+            self._forget_heards()
+            self._look_for_better()
 
+    def _pass_silence(self, stream: OpenStream, place: Place) -> None:
+        """No other stream need hear a silence again."""
+        nobody = self._nothing_said and all(heard.over for heard in self._heards)
+        if nobody and isinstance(place, Whole) and place.end is None:
+            self._done = max(self._done, milliseconds(stream.cursor.at) - _QUIET_MS)
+            place.done_until = max(place.done_until, self._done)
 
-async def _patient(
-    answers: AsyncIterator[Hypothesis | Usage], place: Place, silence_seconds: float, provider: str
-) -> AsyncGenerator[Hypothesis | Usage, None]:
-    """The same answers; raises RecognizerTimeout when the recognizer has everything it can get and nothing moves."""
-    async with aclosing(answers):  # type: ignore[type-var]
-        while True:
-            following = asyncio.ensure_future(anext(answers))
-            try:
-                await _moving(following, place, silence_seconds, provider)
-                answer = following.result()
-            except StopAsyncIteration:
-                return
-            finally:
-                following.cancel()
-                await asyncio.wait({following})  # a generator can only be closed when it is at rest
-            place.moved()
-            yield answer
+    @property
+    def _nothing_said(self) -> bool:
+        """Whether the last that was said is final."""
+        return self._voice is None or self._voice.belief is None or not self._voice.belief.words
 
+    def _well(self, stream: OpenStream) -> None:
+        self._choice.succeeded(stream.index)
+        if self._troubled is not None and stream.index == 0:
+            self._troubled = None
+            self._listener.recovered(self.capabilities.provider)
 
-async def _moving(following: asyncio.Future[Hypothesis | Usage], place: Place, seconds: float, provider: str) -> None:
-    """Wait for the next answer as long as there is hope."""
-    quiet = 0
-    while not following.done():
-        moves = place.moves
-        await asyncio.wait({following}, timeout=seconds / _QUIET_ROUNDS)
-        # Rounds, not a clock: if this process was stopped for a while, the recognizer has not been quiet.
-        quiet = quiet + 1 if moves == place.moves and (place.over or place.starving) else 0
-        if quiet >= _QUIET_ROUNDS and not following.done():
-            raise RecognizerTimeout("The recognizer does not answer any more.", provider=provider)
+    async def _round(self, stream: OpenStream, place: Place, watchdog: Watchdog) -> None:
+        """Wait for news, as long as there is hope."""
+        moves, sent = place.moves, stream.sent_seconds
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(watchdog.seconds):
+                await self._news.wait()
+            return
+        stuck = moves == place.moves and (place.over or place.starving)
+        unanswered = stream.sent_seconds > sent and self._somebody_speaks(stream)
+        if watchdog.round(stuck=stuck, unanswered=unanswered):
+            raise RecognizerTimeout("The recognizer does not answer any more.", provider=self.capabilities.provider)
+
+    def _somebody_speaks(self, stream: OpenStream) -> bool:
+        """Whether the segmenter hears somebody in what the stream is sent."""
+        return any(
+            place.end is None and milliseconds(stream.cursor.at) > place.start + _SPOKEN_MS for place in self._heards
+        )
+
+    # -- successors -------------------------------------------------------------------------------------------------
+
+    def _look_for_better(self) -> None:
+        """If a better recognizer may be well again, open a stream of it beside the one that stands in for it."""
+        if self._successor is None and self._choice.current > 0:
+            index = self._choice.better()
+            if index is not None and self._choice.lines[index].capabilities.endpoints:
+                self._succeed_at(index, self._done)
+
+    def _replace_in_time(self, stream: OpenStream, place: Place, limits: Limits) -> None:
+        """Open a stream that goes on when this one has become as old as its vendor allows."""
+        now = asyncio.get_running_loop().time()
+        age = max(stream.sent_seconds, now - stream.opened_at)
+        if self._successor is not None or place.over or age < limits.due or now < self._again_at:
+            return
+        if self._nothing_said or age >= limits.forced:
+            index = self._choice.pick()
+            if index is None or not self._choice.lines[index].capabilities.endpoints:
+                self._again_at = now + 1.0
+            elif self._nothing_said:
+                self._succeed_at(index, self._done)
+            else:
+                self._cut(stream, place, index)
+
+    def _cut(self, stream: OpenStream, place: Place, index: int) -> None:
+        """Nobody pauses: end the stream at the quietest point of the latest audio."""
+        assert isinstance(place, Whole)
+        end = milliseconds(stream.cursor.at)
+        start = max(place.done_until, end - SEARCH_MS, -(-self._tape.start // SAMPLES_PER_MS))
+        cut = start + quietest(self._tape.read(samples(start), samples(end)))
+        place.cut(cut, self._set.overlap_ms)
+        self._succeed_at(index, cut, self._set.overlap_ms)
+
+    def _succeed_at(self, index: int, start: int, overlap_ms: int = 0) -> None:
+        place = Whole(self._tape, start, overlap_ms)
+        self._successor = self._open(index, place, place.origin(overlap_ms))
+
+    def _check_successor(self) -> None:
+        """One that breaks before it has said anything is none."""
+        successor = self._successor
+        if successor is not None and successor.error is not None and not successor.answered:
+            self._successor = None
+            self._again_at = asyncio.get_running_loop().time() + 1.0
+            self._choice.failed(successor.index, successor.error)
+
+    def _handed_over(self, stream: OpenStream) -> bool:
+        ending = isinstance(stream.place, Whole) and stream.place.end is not None
+        return self._successor is not None and not ending and self._convincing(self._successor)
+
+    def _convincing(self, successor: OpenStream) -> bool:
+        """Whether it can take over: it speaks, or takes audio while there is nothing to be said."""
+        if successor.answered:
+            return True
+        return self._nothing_said and successor.sent_seconds >= _CONVINCING_SECONDS
+
+    async def _drop_successor(self) -> None:
+        successor, self._successor = self._successor, None
+        if successor is not None:
+            await successor.close()

@@ -19,6 +19,7 @@ from twopass.cost.rates import Pricer
 from twopass.errors import RecognizerError
 from twopass.first_pass import FirstPassRunner, FirstPassSettings
 from twopass.guard import GuardSettings
+from twopass.lineup import Lineup
 from twopass.merging import (
     AllHeard,
     Effect,
@@ -32,7 +33,7 @@ from twopass.merging import (
     VoiceFrames,
 )
 from twopass.outbox import AudioSkipped, Event, ProviderTrouble, SpeechChanged
-from twopass.recognizers import StreamingRecognizer, StreamOptions, UtteranceAudio
+from twopass.recognizers import StreamOptions, UtteranceAudio
 from twopass.reconciler import FOREVER, FirstPass, SecondPass, SecondPassFailed, Settled
 from twopass.rewriting import Rewriter
 from twopass.second_pass import Job, SecondPassSettings
@@ -61,7 +62,7 @@ class SessionParts:
         realtime: False for recordings sent faster than spoken: no deadlines, no speculation, writers wait.
     """
 
-    first_pass: StreamingRecognizer
+    first_pass: Lineup
     second_pass: SecondPassQueue
     voice: VoiceDetector
     pricer: Pricer
@@ -284,6 +285,15 @@ class Lane:
     def trouble(self, error: RecognizerError, *, retrying: bool) -> None:
         """The first pass failed."""
         self.failed(Pass.FIRST, error, retrying=retrying)
+
+    def switched(self, provider: str, to: str, reason: str) -> None:
+        """Another recognizer does the first pass."""
+        log.warning("recognizer switched", session=self._session.id, provider=provider, to=to)
+        self._session.tell(ProviderTrouble(Pass.FIRST, provider, "switched", reason, self._channel, to))
+
+    def recovered(self, provider: str) -> None:
+        """The first pass is well again."""
+        self._session.tell(ProviderTrouble(Pass.FIRST, provider, "recovered", "", self._channel))
 
     def failed(self, pass_: Pass, error: RecognizerError, *, retrying: bool = False) -> None:
         """Tell the client and the log. Never what was said."""

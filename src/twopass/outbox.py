@@ -68,13 +68,19 @@ class Expiring:
 
 @dataclass(frozen=True, slots=True)
 class ProviderTrouble:
-    """A recognizer failed or is well again."""
+    """
+    A recognizer failed, or is well again.
+
+    Attributes:
+        to: The recognizer that goes on for it, when "switched".
+    """
 
     pass_: Pass
     provider: str
-    state: Literal["retrying", "failed", "recovered"]
+    state: Literal["retrying", "failed", "switched", "recovered"]
     reason: str
     channel: int = 0
+    to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

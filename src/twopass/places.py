@@ -18,8 +18,10 @@ class Place(ABC):
     A stretch of tape that one stream hears, and another one if that breaks.
 
     Attributes:
+        start: Where it begins, ms.
         done_until: End of the last final word, ms: where the next stream begins.
         reached: How far (ms) a stream had come when it ended.
+        finished: Its stream has ended in order.
         given_up: No stream will hear more of it.
         fruitless: How many streams broke since there was a new final word.
         moves: How often the recognizer took audio or gave an answer.
@@ -27,8 +29,10 @@ class Place(ABC):
     """
 
     def __init__(self, start: int) -> None:
+        self.start = start
         self.done_until = start
         self.reached = start
+        self.finished = False
         self.given_up = False
         self.fruitless = 0
         self.moves = 0
@@ -44,6 +48,10 @@ class Place(ABC):
         if until > self.done_until:
             self.fruitless = 0
         self.done_until = until
+
+    def begin_at(self, start: int) -> None:
+        """What lies before (ms) has been said by others."""
+        self.done_until = max(self.done_until, start)
 
     @property
     @abstractmethod
@@ -67,34 +75,68 @@ class Place(ABC):
     def clipped(self, hypothesis: Hypothesis) -> Hypothesis:
         """Only what belongs to this place."""
 
-    def beyond(self, hypothesis: Hypothesis) -> Hypothesis | None:  # noqa: ARG002 - for those who override it
+    def beyond(self, hypothesis: Hypothesis) -> Hypothesis | None:
         """What was heard after the end of the place, to be shown until the next stream has heard it too."""
-        return None
+        end = self.end if self.cut_in_speech else None
+        words = () if end is None else words_between(hypothesis.words, end, None)
+        if end is None or not words or not hypothesis.final:
+            return None
+        return replace(hypothesis, start=end, end=max(end, hypothesis.end), words=words, stable=0, final=False)
+
+    @property
+    @abstractmethod
+    def cut_in_speech(self) -> bool:
+        """Whether it ends where somebody may speak."""
 
 
 class Whole(Place):
-    """The tape from `start` (ms) on."""
+    """
+    The tape from `start` (ms) on: to its end, or to where the stream is replaced.
 
-    def __init__(self, tape: Tape, start: int = 0) -> None:
+    Args:
+        overlap_ms: So much before `start` is heard too, because there was no pause.
+    """
+
+    def __init__(self, tape: Tape, start: int = 0, overlap_ms: int = 0) -> None:
         super().__init__(start)
         self._tape = tape
+        self._overlap = overlap_ms
+        self._end: int | None = None
+        self._heard_until = 0
 
     @property
     def over(self) -> bool:
-        return self._tape.finished
+        return self._tape.finished or self._end is not None
 
     @property
-    def end(self) -> None:
-        return None
+    def end(self) -> int | None:
+        return self._end
+
+    def cut(self, end: int, overlap_ms: int) -> None:
+        """It ends there (ms); its stream hears a little more, for the last word's sake."""
+        self._end, self._heard_until = end, samples(end + overlap_ms)
+
+    def begin_at(self, start: int) -> None:
+        super().begin_at(start)
+        self.start = max(self.start, start)
+
+    @property
+    def cut_in_speech(self) -> bool:
+        return self._end is not None
 
     def origin(self, overlap_ms: int) -> int:  # noqa: ARG002 - the contract's
-        return max(self.done_until, -(-self._tape.start // SAMPLES_PER_MS))
+        before = self._overlap if self.done_until == self.start else 0
+        return max(self.done_until - before, -(-self._tape.start // SAMPLES_PER_MS))
 
     async def read(self, cursor: Cursor, most: int) -> bytes:
-        return await cursor.next(most)
+        if self._end is None:
+            return await cursor.next(most)
+        return await cursor.next(most, until=self._heard_until)
 
     def clipped(self, hypothesis: Hypothesis) -> Hypothesis:
-        return hypothesis
+        if self._end is None and hypothesis.start >= self.start:
+            return hypothesis
+        return _between(hypothesis, max(self.start, hypothesis.start), self._end)
 
 
 class Heard(Place):
@@ -160,12 +202,18 @@ class Heard(Place):
         high = max(start, hypothesis.end if end is None else end if hypothesis.final else min(end, hypothesis.end))
         return replace(hypothesis, start=start, end=high, words=words, stable=max(0, hypothesis.stable - lost))
 
-    def beyond(self, hypothesis: Hypothesis) -> Hypothesis | None:
-        end = self._utterance.end
-        words = () if end is None else words_between(hypothesis.words, end, None)
-        if end is None or not words or not hypothesis.final or not self._utterance.cut_right:
-            return None
-        return replace(hypothesis, start=end, end=max(end, hypothesis.end), words=words, stable=0, final=False)
+    @property
+    def cut_in_speech(self) -> bool:
+        return bool(self._utterance.cut_right)
+
+
+def _between(hypothesis: Hypothesis, start: int, end: int | None) -> Hypothesis:
+    """The part of it whose words lie in [start, end)."""
+    lost = len(words_between(hypothesis.words, 0, start))
+    high = hypothesis.end if end is None else min(end, hypothesis.end)
+    words = words_between(hypothesis.words, start, end)
+    stable = min(len(words), max(0, hypothesis.stable - lost))
+    return replace(hypothesis, start=start, end=max(start, high), words=words, stable=stable)
 
 
 def words_between(words: Words, start: int, end: int | None) -> Words:

@@ -11,6 +11,7 @@ from tests.scripted import ScriptedUtterances, scripted_parts, spoken
 from twopass.errors import RecognizerRejected
 from twopass.first_pass import FirstPassSettings
 from twopass.lane import SessionParts
+from twopass.lineup import alone
 from twopass.outbox import Event, ProviderTrouble
 from twopass.recognizers import StreamingRecognizer, StreamOptions
 from twopass.second_pass import SecondPass, SecondPassSettings
@@ -114,7 +115,7 @@ async def rehearse(
     first pass heard.
     """
     second = no_second_pass()
-    parts = replace(scripted_parts(second), first_pass=recognizer, options=options, first_settings=settings)
+    parts = replace(scripted_parts(second), first_pass=alone(recognizer), options=options, first_settings=settings)
     session, working = Watched(parts), asyncio.create_task(second.run())
     await recognizer.open()
     try:

@@ -47,9 +47,15 @@ def encoded(number: int, event: Event) -> messages.ServerMessage:
                 state="over" if over else "skipping",
                 channel=channel,
             )
-        case ProviderTrouble(pass_, provider, state, reason, channel):
+        case ProviderTrouble(pass_, provider, state, reason, channel, to):
             return messages.ProviderChange(
-                event=number, pass_=pass_.value, provider=provider, state=state, reason=reason, channel=channel
+                event=number,
+                pass_=pass_.value,
+                provider=provider,
+                state=state,
+                reason=reason,
+                channel=channel,
+                to=to,
             )
         case CostChanged(audio_ms, summary):
             return _cost(number, audio_ms, summary)

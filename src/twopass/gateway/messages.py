@@ -280,14 +280,20 @@ class Expiring(ServerMessage):
 
 
 class ProviderChange(ServerMessage):
-    """A recognizer failed, or is well again. The other pass goes on."""
+    """
+    A recognizer failed, or is well again. The other pass goes on.
+
+    Attributes:
+        to: The recognizer that goes on for it, when `switched`.
+    """
 
     type: Literal["provider"] = "provider"
     pass_: Annotated[Literal["first", "second"], Field(alias="pass")]
     provider: str
-    state: Literal["retrying", "failed", "recovered"]
+    state: Literal["retrying", "failed", "switched", "recovered"]
     reason: str
     channel: int = 0
+    to: str | None = None
 
     model_config = ConfigDict(populate_by_name=True)
 

@@ -1,0 +1,133 @@
+"""
+Which of several recognizers a session's first pass uses: the first in the list that is well. No I/O; the time is given.
+
+A session that saw one fail avoids it for a while and takes the next; the breakers (see `circuit`) tell it what other
+sessions saw. When a better one is well again it is offered, and taken at a place where nothing is torn apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from twopass.circuit import Breaker
+from twopass.errors import RecognizerError, RecognizerRejected, StreamLimitReached
+from twopass.recognizers import Capabilities, StreamingRecognizer
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A recognizer, and what is known of its health."""
+
+    recognizer: StreamingRecognizer
+    breaker: Breaker
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The recognizer's."""
+        return self.recognizer.capabilities
+
+
+Lineup = Sequence[Line]
+"""In the order of preference; one at least."""
+
+
+def alone(recognizer: StreamingRecognizer) -> Lineup:
+    """A list of one."""
+    return (Line(recognizer, Breaker()),)
+
+
+@dataclass(slots=True)
+class _Avoided:
+    """Until when (s) and how long each time; `hopeless`: trying before cannot help."""
+
+    until: float = 0.0
+    rest: float = 0.0
+    hopeless: bool = False
+
+    def bars(self, now: float) -> bool:
+        return self.hopeless and now < self.until
+
+
+class Choice:
+    """
+    One session's way through the list.
+
+    Attributes:
+        lines: The list.
+        current: Index of the one in use.
+    """
+
+    def __init__(self, lineup: Lineup, back_after_seconds: float, clock: Callable[[], float]) -> None:
+        self.lines = lineup
+        self.current = 0
+        self._clock = clock
+        self._back_after = back_after_seconds
+        self._avoided = [_Avoided() for _ in lineup]
+
+    @property
+    def hears_everything(self) -> bool:
+        """Whether the one that `pick` would give hears the whole tape, not utterance by utterance."""
+        index = self._first(Breaker.would_allow)
+        return index is not None and self.lines[index].capabilities.endpoints
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether `pick` would give none."""
+        return self._first(Breaker.would_allow) is None
+
+    @property
+    def turns_away(self) -> bool:
+        """Whether `pick` would give another one than the one in use."""
+        return self._first(Breaker.would_allow) not in (None, self.current)
+
+    def pick(self) -> int | None:
+        """
+        Index of the one to open the next stream with; None if there is no use in trying any.
+
+        If this session avoids all of them, it is the one that it may turn to soonest.
+        """
+        return self._first(Breaker.allow)
+
+    def better(self) -> int | None:
+        """Index of one that is preferred to the one in use and may be tried again."""
+        now = self._clock()
+        well = (i for i in range(self.current) if now >= self._avoided[i].until and self._allowed(i, Breaker.allow))
+        return next(well, None)
+
+    def succeeded(self, index: int) -> None:
+        """It gave an answer."""
+        self._avoided[index] = _Avoided()
+        self.lines[index].breaker.succeeded()
+
+    def failed(self, index: int, error: RecognizerError) -> None:
+        """Its stream failed."""
+        if isinstance(error, StreamLimitReached):
+            return
+        now, avoided = self._clock(), self._avoided[index]
+        self.lines[index].breaker.failed(error, now)
+        avoided.rest = 2 * avoided.rest or self._back_after
+        avoided.hopeless = not error.retryable
+        if isinstance(error, RecognizerRejected):
+            avoided.until = math.inf  # this session's wishes do not change
+        elif avoided.hopeless or len(self.lines) > 1:
+            avoided.until = now + avoided.rest
+
+    def rest(self) -> None:
+        """All were tried and none brought anything: there is no use in trying at once again."""
+        now = self._clock()
+        for avoided in self._avoided:
+            avoided.rest = avoided.rest or self._back_after
+            avoided.hopeless = True
+            avoided.until = max(avoided.until, now + avoided.rest)
+
+    def _first(self, asks: Callable[[Breaker, float], bool]) -> int | None:
+        now = self._clock()
+        order = sorted(range(len(self.lines)), key=lambda i: (max(self._avoided[i].until, now), i))
+        return next((i for i in order if not self._avoided[i].bars(now) and self._allowed(i, asks)), None)
+
+    def _allowed(self, index: int, asks: Callable[[Breaker, float], bool]) -> bool:
+        line = self.lines[index]
+        # That a process of ours died says nothing about the next one.
+        return line.capabilities.local or asks(line.breaker, self._clock())
