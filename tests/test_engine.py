@@ -17,6 +17,7 @@ from twopass.alignment import folded
 from twopass.engine import Engine, Request
 from twopass.errors import ConfigError, RecognizerUnavailable
 from twopass.outbox import Event, ProviderTrouble
+from twopass.recognizers import StreamOptions
 from twopass.session import Session
 from twopass.types import Pass, Revision, Status
 
@@ -118,7 +119,12 @@ async def test_a_missing_model_without_fallback_is_an_error(engine: Engine) -> N
 
 @pytest.mark.parametrize(
     ("request_", "message"),
-    [(Request("nobody"), "no profile"), (Request("demo", language="de-DE"), "does not understand")],
+    [
+        (Request("nobody"), "no profile"),
+        (Request("demo", StreamOptions(language="de-DE")), "does not understand"),
+        (Request("demo", StreamOptions(languages=("de-DE",))), "does not understand"),
+        (Request("demo", StreamOptions(diarization=True)), "tell speakers apart"),
+    ],
 )
 async def test_what_cannot_be_had_is_refused_with_what_can(engine: Engine, request_: Request, message: str) -> None:
     """An unknown profile and a language that nobody understands name the alternatives."""

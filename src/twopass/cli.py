@@ -28,7 +28,7 @@ from twopass.console import downloads
 from twopass.engine import Engine
 from twopass.errors import AudioError, ConfigError, TwopassError
 from twopass.gateway.app import create_app
-from twopass.recognizers import Settings, StreamingRecognizer, UtteranceRecognizer
+from twopass.recognizers import Profanity, Settings, StreamingRecognizer, StreamOptions, UtteranceRecognizer
 from twopass.spool import SpoolSettings
 from twopass.transcribing import Job, Mic, show_live
 from twopass.transcript import Format
@@ -160,7 +160,15 @@ def transcribe(
     sources: Annotated[list[str], typer.Argument(metavar="FILE…|-|mic", help="Files, - for standard input, or mic.")],
     config: ConfigOption = None,
     profile: Annotated[str | None, typer.Option(help="Profile of the configuration.")] = None,
-    language: Annotated[str | None, typer.Option(help="BCP-47 tag, such as en-US.")] = None,
+    language: Annotated[
+        list[str] | None, typer.Option(help="BCP-47 tag, such as en-US. Several: it is found out which is spoken.")
+    ] = None,
+    phrase: Annotated[list[str] | None, typer.Option(help="A word or name to expect; as often as needed.")] = None,
+    punctuation: Annotated[
+        bool | None, typer.Option("--punctuation/--no-punctuation", help="Default: as the recognizer does.")
+    ] = None,
+    profanity: Annotated[Profanity | None, typer.Option(help="What is written for a swear word.")] = None,
+    diarization: Annotated[bool, typer.Option("--diarization", help="Label the words with their speakers.")] = False,
     fast: Annotated[bool, typer.Option("--fast", help="As fast as possible instead of in real time.")] = False,
     format: Annotated[Format, typer.Option(help="How the transcript is written to standard output.")] = Format.TXT,  # noqa: A002
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file instead.")] = None,
@@ -178,7 +186,16 @@ def transcribe(
     """Transcribe files, standard input or the microphone: captions on the terminal, the transcript on stdout."""
     _check(sources, output)
     settings = _with_second_pass(_only(_load(config), profile), second_pass_model)
-    job = Job(profile, language, fast, separate_channels, encoding, rate)
+    languages = tuple(language or ())
+    options = StreamOptions(
+        language=languages[0] if languages else None,
+        languages=languages[1:],
+        phrases=tuple(phrase or ()),
+        punctuation=punctuation,
+        profanity=profanity,
+        diarization=diarization,
+    )
+    job = Job(profile, options, fast, separate_channels, encoding, rate)
 
     async def run() -> list[str]:
         if server:

@@ -26,6 +26,7 @@ from twopass.client_session import ClientSession
 from twopass.client_transcript import Transcript, revision_of
 from twopass.errors import ConfigError
 from twopass.gateway.messages import ClientAudio, Start
+from twopass.recognizers import Profanity
 
 __all__ = ["Client", "ClientSession", "Connection", "ConnectionLost", "ServerRefused", "Transcript", "revision_of"]
 
@@ -69,8 +70,12 @@ class Client:
         audio: ClientAudio | None = None,
         profile: str | None = None,
         language: str | None = None,
+        languages: tuple[str, ...] = (),
         separate_channels: bool = False,
         phrases: tuple[str, ...] = (),
+        punctuation: bool | None = None,
+        profanity: Profanity | None = None,
+        diarization: bool = False,
         realtime: bool = True,
         on_connection: Callable[[Connection], None] | None = None,
     ) -> AsyncIterator[ClientSession]:
@@ -86,8 +91,12 @@ class Client:
             audio=with_indexes(audio or ClientAudio()),
             profile=profile,
             language=language,
+            languages=languages,
             separate_channels=separate_channels,
             phrases=phrases,
+            punctuation=punctuation,
+            profanity=profanity,
+            diarization=diarization,
             realtime=realtime,
         )
         session = ClientSession(self._address.open, start, on_connection)

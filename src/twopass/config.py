@@ -52,11 +52,16 @@ class PassConfig(_Part):
 
     Attributes:
         fallback: What to use while the provider cannot be used (weights not there, for one).
+        failover: What goes on, in this order, when it fails while people speak; it is taken back when it is well.
+            First pass only.
+        race: What hears the same at the same time: who answers first is shown, and both cost. First pass only.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
     provider: str
     fallback: PassConfig | None = None
+    failover: tuple[PassConfig, ...] = ()
+    race: PassConfig | None = None
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -82,6 +87,13 @@ class Profile(_Part):
     first_pass_run: Annotated[FirstPassSettings, AfterValidator(_no_negative)] = FirstPassSettings()
     second_pass_run: Annotated[SecondPassSettings, AfterValidator(_no_negative)] = SecondPassSettings()
     guard: GuardSettings = GuardSettings()
+
+    @field_validator("second_pass")
+    @classmethod
+    def _alone(cls, second_pass: PassConfig) -> PassConfig:
+        if second_pass.failover or second_pass.race:
+            raise ValueError("failover and race are for the first pass; the second pass has `fallback`")
+        return second_pass
 
 
 class TlsConfig(_Part):

@@ -85,7 +85,8 @@ def trouble(message: ErrorMessage | ProviderChange) -> Text:
     """What went wrong."""
     if isinstance(message, ErrorMessage):
         return Text.assemble((message.message, "red"), f" {message.fix}")
-    return Text(f"{message.pass_} pass, {message.provider}: {message.state}: {message.reason}", style="yellow")
+    state = f"{message.state} to {message.to}" if message.to else message.state
+    return Text(f"{message.pass_} pass, {message.provider}: {state}: {message.reason}", style="yellow")
 
 
 @contextmanager

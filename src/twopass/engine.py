@@ -11,25 +11,28 @@ import asyncio
 import contextlib
 import json
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 import structlog
 
 from twopass import recognizers
+from twopass.circuit import Breaker
 from twopass.config import Config, PassConfig, Profile
 from twopass.cost.cards import load_card
 from twopass.cost.rates import Pricer, RateCard
 from twopass.errors import ConfigError, RecognizerUnavailable
 from twopass.journal import Journal
 from twopass.lane import SessionParts
-from twopass.lineup import alone
+from twopass.lineup import Line, Lineup
+from twopass.racing import Race
 from twopass.recognizers import Capabilities, Progress, StreamingRecognizer, StreamOptions, UtteranceRecognizer
 from twopass.second_pass import SecondPass, SecondPassSettings
 from twopass.segmenter import SegmenterSettings
 from twopass.session import Session
 from twopass.vad import VoiceDetector
+from twopass.wishes import able, check_language, check_wishes
 
 log = structlog.get_logger()
 _R = TypeVar("_R", bound=StreamingRecognizer | UtteranceRecognizer)
@@ -40,8 +43,7 @@ class Request:
     """What a client wants of a session. None means the server's or the profile's default."""
 
     profile: str | None = None
-    language: str | None = None
-    phrases: tuple[str, ...] = ()
+    options: StreamOptions = field(default_factory=StreamOptions)
     channels: int = 1
     realtime: bool = True
 
@@ -58,7 +60,7 @@ class Speaker:
 class _Opened:
     """A profile ready for use."""
 
-    first: StreamingRecognizer
+    lineup: Lineup
     second: SecondPass
     first_notice: str | None
     second_notice: str | None
@@ -75,6 +77,7 @@ class Engine:
         self._recognizers: dict[str, StreamingRecognizer | UtteranceRecognizer] = {}
         self._queues: dict[tuple[int, SecondPassSettings], SecondPass] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._breakers: dict[tuple[str, str], Breaker] = {}
         self._lock = asyncio.Lock()
 
     @property
@@ -117,7 +120,7 @@ class Engine:
         """Who speaks in a profile: first and second pass. Raises ConfigError, RecognizerUnavailable."""
         opened = await self._open_profile(profile)
         return (
-            Speaker(opened.first.capabilities, opened.first_notice),
+            Speaker(opened.lineup[0].capabilities, opened.first_notice),
             Speaker(opened.second.capabilities, opened.second_notice),
         )
 
@@ -125,17 +128,18 @@ class Engine:
         """Begin a session, or one that goes on under its name. Raises ConfigError, RecognizerUnavailable."""
         name = request.profile or self._config.default
         profile = self._profile(name)
-        language = request.language or profile.language
+        options = replace(request.options, language=request.options.language or profile.language)
         opened = await self._open_profile(name)
-        _check_language(language, opened)
+        check_language(options, opened.lineup[0].capabilities, opened.second.capabilities)
+        check_wishes(options, opened.lineup[0].capabilities, opened.second.capabilities)
         return Session(
             identity or secrets.token_urlsafe(12),
             SessionParts(
-                first_pass=alone(opened.first),
+                first_pass=able(opened.lineup, options),
                 second_pass=opened.second,
                 voice=self._voice,
                 pricer=self._pricer,
-                options=StreamOptions(language=language, phrases=request.phrases),
+                options=options,
                 segmenter=_fitting(profile, opened.second.capabilities),
                 first_settings=profile.first_pass_run,
                 second_settings=profile.second_pass_run,
@@ -153,7 +157,8 @@ class Engine:
         await self.warm()  # what opens a profile meanwhile would open it with its fallback
         problems = []
         for name, profile in self._config.profiles.items():
-            for part, kind in ((profile.first_pass, "streaming"), (profile.second_pass, "utterance")):
+            firsts = (profile.first_pass, *profile.first_pass.failover)
+            for part, kind in (*((first, "streaming") for first in firsts), (profile.second_pass, "utterance")):
                 try:
                     await self._fetch(part, kind, progress)
                 except (ConfigError, RecognizerUnavailable) as error:
@@ -181,13 +186,41 @@ class Engine:
             return self._profiles[name]
         async with self._lock:
             if name not in self._profiles:
-                first, first_notice = await self._with_fallback(profile.first_pass, "streaming")
+                lineup, first_notice = await self._lineup(profile.first_pass)
                 second, second_notice = await self._with_fallback(profile.second_pass, "utterance")
-                assert isinstance(first, StreamingRecognizer)
                 assert isinstance(second, UtteranceRecognizer)
                 queue = self._queue(second, profile.second_pass_run)
-                self._profiles[name] = _Opened(first, queue, first_notice, second_notice)
+                self._profiles[name] = _Opened(lineup, queue, first_notice, second_notice)
             return self._profiles[name]
+
+    async def _lineup(self, part: PassConfig) -> tuple[Lineup, str | None]:
+        """The first pass's recognizers in their order. Those that cannot be used are left out, with a notice."""
+        lines: list[Line] = []
+        notices: list[str] = []
+        last: RecognizerUnavailable | None = None
+        for each in (part, *part.failover):
+            try:
+                recognizer, notice = await self._racing(each)
+            except RecognizerUnavailable as error:
+                log.warning("recognizer cannot be used", provider=each.provider, reason=str(error))
+                last, notice = error, str(error)
+            else:
+                capabilities = recognizer.capabilities
+                breaker = self._breakers.setdefault((capabilities.provider, capabilities.region), Breaker())
+                lines.append(Line(recognizer, breaker))
+            notices += [notice] if notice else []
+        if not lines and last is not None:
+            raise last
+        return tuple(lines), " ".join(notices) or None
+
+    async def _racing(self, part: PassConfig) -> tuple[StreamingRecognizer, str | None]:
+        recognizer, notice = await self._with_fallback(part, "streaming")
+        assert isinstance(recognizer, StreamingRecognizer)
+        if part.race is None:
+            return recognizer, notice
+        rival, _ = await self._with_fallback(part.race, "streaming")
+        assert isinstance(rival, StreamingRecognizer)
+        return Race((recognizer, rival)), notice
 
     async def _with_fallback(
         self, part: PassConfig, kind: str
@@ -225,17 +258,6 @@ def _fitting(profile: Profile, second: Capabilities) -> SegmenterSettings:
     shortest = profile.segmenter.min_cut + profile.segmenter.cut_margin + 500
     longest = int(second.max_utterance_seconds * 1000) - context
     return replace(profile.segmenter, max_utterance=max(shortest, min(profile.segmenter.max_utterance, longest)))
-
-
-def _check_language(language: str | None, opened: _Opened) -> None:
-    for capabilities in (opened.first.capabilities, opened.second.capabilities):
-        known = capabilities.languages
-        if language and known and not any(language.lower().startswith(k.lower().split("-")[0]) for k in known):
-            raise ConfigError(
-                f"{capabilities.model} does not understand {language}.",
-                code="unknown_language",
-                fix=f"It understands {', '.join(known)}: choose one of these, or another profile.",
-            )
 
 
 def _cards() -> dict[str, RateCard]:

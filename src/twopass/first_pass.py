@@ -43,8 +43,6 @@ _CONVINCING_SECONDS = 1.0
 """A stream that has taken so much audio without a word, while nobody spoke, is believed to be well."""
 _SPOKEN_MS = 500
 """Somebody who has spoken for so long should have been heard."""
-_TAIL_MS = 300
-"""No word lies in so short an end of an utterance."""
 _QUIET_MS = 2_000
 """If nobody has spoken for so long and nothing was said, nothing will be said of it."""
 
@@ -280,6 +278,7 @@ class FirstPassRunner:
         while self._done < FOREVER:
             self._news.clear()
             self._forget_heards()
+            self._check_successor()
             self._look_for_better()
             self._whole = self._next_whole()
             if self._whole is not None:
@@ -317,14 +316,9 @@ class FirstPassRunner:
         self._done = max(self._done, until)
 
     def _forget_heards(self) -> None:
-        """Those that were heard, but for the silence at their end."""
-        while self._heards and self._was_heard(self._heards[0]):
+        """Those that were heard."""
+        while self._heards and (end := self._heards[0].end) is not None and end <= self._done:
             self._heards.popleft()
-
-    def _was_heard(self, heard: Heard) -> bool:
-        if heard.end is None:
-            return False
-        return heard.end <= self._done or heard.start < self._done >= heard.end - _TAIL_MS
 
     # -- attempts ---------------------------------------------------------------------------------------------------
 
@@ -395,7 +389,7 @@ class FirstPassRunner:
         stream = self._successor
         if stream is None or stream.place is not place:
             return None
-        self._successor = None
+        self._successor = self._choice.on_trial = None
         self._keep_belief(place, stream.origin)
         self._turn_to(stream.index)
         return stream
@@ -572,12 +566,13 @@ class FirstPassRunner:
     def _succeed_at(self, index: int, start: int, overlap_ms: int = 0) -> None:
         place = Whole(self._tape, start, overlap_ms)
         self._successor = self._open(index, place, place.origin(overlap_ms))
+        self._choice.on_trial = index if index != self._choice.current else None
 
     def _check_successor(self) -> None:
         """One that breaks before it has said anything is none."""
         successor = self._successor
         if successor is not None and successor.error is not None and not successor.answered:
-            self._successor = None
+            self._successor = self._choice.on_trial = None
             self._again_at = asyncio.get_running_loop().time() + 1.0
             self._choice.failed(successor.index, successor.error)
 

@@ -57,11 +57,13 @@ class Choice:
     Attributes:
         lines: The list.
         current: Index of the one in use.
+        on_trial: Index of a better one that is being tried beside it, and not to be picked meanwhile.
     """
 
     def __init__(self, lineup: Lineup, back_after_seconds: float, clock: Callable[[], float]) -> None:
         self.lines = lineup
         self.current = 0
+        self.on_trial: int | None = None
         self._clock = clock
         self._back_after = back_after_seconds
         self._avoided = [_Avoided() for _ in lineup]
@@ -125,7 +127,8 @@ class Choice:
     def _first(self, asks: Callable[[Breaker, float], bool]) -> int | None:
         now = self._clock()
         order = sorted(range(len(self.lines)), key=lambda i: (max(self._avoided[i].until, now), i))
-        return next((i for i in order if not self._avoided[i].bars(now) and self._allowed(i, asks)), None)
+        open_ = (i for i in order if i != self.on_trial and not self._avoided[i].bars(now))
+        return next((i for i in open_ if self._allowed(i, asks)), None)
 
     def _allowed(self, index: int, asks: Callable[[Breaker, float], bool]) -> bool:
         line = self.lines[index]

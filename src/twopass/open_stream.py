@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import cast
 
 import structlog
@@ -61,7 +62,7 @@ class OpenStream:
         self.answered = False
         self.opened_at = asyncio.get_running_loop().time()
         self._recognizer = recognizer
-        self._options = options
+        self._options = replace(options, used=used)
         self._used = used
         self._news = news
         self._answers: deque[Hypothesis] = deque()

@@ -12,7 +12,7 @@ The core never tests a provider's name: it reads `Capabilities`.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib.metadata import entry_points
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
@@ -94,6 +94,10 @@ class Capabilities:
     pace: float = 2.0
 
 
+def _unnoticed(usage: Usage) -> None:
+    """Nobody wants to know."""
+
+
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
     """
@@ -108,6 +112,7 @@ class StreamOptions:
         punctuation: Whether to write it.
         profanity: What is written for a swear word.
         diarization: Label each word with its speaker.
+        used: Called with usage that comes up when nobody takes answers any more, because the stream is closed.
     """
 
     language: str | None = None
@@ -117,6 +122,7 @@ class StreamOptions:
     punctuation: bool | None = None
     profanity: Profanity | None = None
     diarization: bool = False
+    used: Callable[[Usage], None] = field(default=_unnoticed, compare=False, repr=False)
 
     @property
     def wishes(self) -> frozenset[Feature]:

@@ -18,6 +18,7 @@ from twopass.client import Client, ClientSession, Transcript
 from twopass.compare.timeline import Timeline
 from twopass.console import Captions, costs, figures, introduction, trouble
 from twopass.gateway.messages import ClientAudio, Cost, ErrorMessage, ProviderChange, Segment
+from twopass.recognizers import StreamOptions
 from twopass.transcript import Format, write
 
 _console = Console(stderr=True)
@@ -34,10 +35,10 @@ class Job:
     """One `transcribe` command."""
 
     def __init__(
-        self, profile: str | None, language: str | None, fast: bool, separate: bool, encoding: Encoding, rate: int
+        self, profile: str | None, options: StreamOptions, fast: bool, separate: bool, encoding: Encoding, rate: int
     ) -> None:
         self._profile = profile
-        self._language = language
+        self._options = options
         self._fast = fast
         self._separate = separate
         self._encoding = encoding
@@ -50,8 +51,13 @@ class Job:
         async with Client(url).session(
             audio=form,
             profile=self._profile,
-            language=self._language,
+            language=self._options.language,
+            languages=self._options.languages,
             separate_channels=self._separate,
+            phrases=self._options.phrases,
+            punctuation=self._options.punctuation,
+            profanity=self._options.profanity,
+            diarization=self._options.diarization,
             realtime=realtime,
         ) as session:
             if realtime:

@@ -18,6 +18,7 @@ from twopass.errors import RecognizerUnavailable
 from twopass.modelhost import HostedModel, ModelHost
 from twopass.recognizers import (
     Capabilities,
+    Feature,
     Finding,
     Progress,
     Recognition,
@@ -32,6 +33,7 @@ from twopass_providers.whisper import messages, models
 from twopass_providers.whisper.models import NAME, Weights
 
 _CPU_BATCH = 1  # measured: on a CPU a batch takes as long as its utterances one by one
+_FEATURES = frozenset({Feature.DETECTION, Feature.PHRASES})
 _GPU_BATCH = 16
 
 
@@ -77,6 +79,7 @@ class UtteranceWhisper:
             languages=weights.languages,
             max_utterance_seconds=30.0,
             max_batch=settings.batch or (_GPU_BATCH if device == "cuda" else _CPU_BATCH),
+            features=_FEATURES if len(weights.languages) > 1 else _FEATURES - {Feature.DETECTION},
         )
         default_type = "float16" if device == "cuda" else "int8"
         self._host = ModelHost(
@@ -150,7 +153,9 @@ class Whisper:
 
 def _request(utterance: UtteranceAudio) -> messages.Request:
     options = utterance.options
-    return messages.Request(utterance.pcm, messages.language_code(options.language), options.phrases)
+    tags = (options.language, *options.languages)
+    languages = tuple(code for tag in tags if (code := messages.language_code(tag)) is not None)
+    return messages.Request(utterance.pcm, languages, options.phrases)
 
 
 provider = Whisper()

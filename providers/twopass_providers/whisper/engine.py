@@ -40,7 +40,7 @@ def load(*, directory: str, device: str, compute_type: str, threads: int, beam_s
     )
     # Work on a CPU is paid by core-second, work on a GPU by the time that it is taken.
     decoder = BatchDecoder(whisper, beam_size, time.process_time if device == "cpu" else time.perf_counter)
-    decoder.decode([Request(bytes(SAMPLE_RATE), "en")])  # first use allocates: not on the first utterance's time
+    decoder.decode([Request(bytes(SAMPLE_RATE), ("en",))])  # first use allocates: not on the first utterance's time
     lock = threading.Lock()
 
     def serve(connection: Connection) -> None:
@@ -101,10 +101,13 @@ class BatchDecoder:
     def _language(self, request: Request, audio: Audio) -> str | None:
         if not self._whisper.model.is_multilingual:
             return "en"
-        if request.language:
-            return request.language
-        language, _, _ = self._whisper.detect_language(audio)
-        return str(language)
+        if len(request.languages) == 1:
+            return request.languages[0]
+        language, _, probabilities = self._whisper.detect_language(audio)
+        if not request.languages:
+            return str(language)
+        known = dict(probabilities)
+        return max(request.languages, key=lambda code: known.get(code, 0.0))
 
     def _tokenizer(self, language: str | None) -> Tokenizer:
         multilingual = self._whisper.model.is_multilingual

@@ -10,10 +10,16 @@ from twopass.types import Evidence, Hypothesis, Word
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Parent to child: one utterance. `pcm`: 16 kHz mono s16. `language`: two letters, None to detect it."""
+    """
+    Parent to child: one utterance.
+
+    Attributes:
+        pcm: 16 kHz mono s16.
+        languages: Two letters each: it is one of these; none means that it may be any.
+    """
 
     pcm: bytes
-    language: str | None
+    languages: tuple[str, ...]
     phrases: tuple[str, ...] = ()
 
 

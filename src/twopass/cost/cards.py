@@ -16,7 +16,7 @@ class _RateModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     sku: str
     clock: Clock
-    machine: str
+    machine: str | None = None
 
 
 class _CardModel(BaseModel):

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from twopass.audio import AudioFormat, Encoding
 from twopass.errors import ProtocolError
+from twopass.recognizers import Profanity, StreamOptions
 
 _LAST = (1 << 53) - 1
 """No number is larger: JavaScript could not hold it."""
@@ -57,6 +58,9 @@ class ClientAudio(Message):
     framing: Framing = Framing.RAW
 
 
+LanguageTag = Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$")]
+
+
 class Start(ClientRequest):
     """
     The first message of a socket: what will be sent, and what is wanted.
@@ -65,17 +69,37 @@ class Start(ClientRequest):
         profile: A profile of the server's configuration; None means its default.
         language: BCP-47 tag; None means the profile's.
         separate_channels: Transcribe the channels of a stereo stream each for itself.
+        languages: More tags: what is spoken is one of these or `language`, and the recognizer finds out which.
         phrases: Words and names to expect.
+        punctuation: Whether to write it; None leaves that to the recognizer, as for the next.
+        profanity: What is written for a swear word: "raw", "masked" or "removed".
+        diarization: Label the words with their speakers.
         realtime: False for a recording that is sent faster than it was spoken: no deadlines, no speculation.
     """
 
     type: Literal["start"] = "start"
     audio: ClientAudio = ClientAudio()
     profile: Annotated[str, Field(max_length=100)] | None = None
-    language: Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$")] | None = None
+    language: LanguageTag | None = None
+    languages: Annotated[tuple[LanguageTag, ...], Field(max_length=10)] = ()
     separate_channels: bool = False
     phrases: Annotated[tuple[Annotated[str, Field(max_length=100)], ...], Field(max_length=500)] = ()
+    punctuation: bool | None = None
+    profanity: Profanity | None = None
+    diarization: bool = False
     realtime: bool = True
+
+    @property
+    def options(self) -> StreamOptions:
+        """What is asked of the recognizers."""
+        return StreamOptions(
+            language=self.language,
+            languages=self.languages,
+            phrases=self.phrases,
+            punctuation=self.punctuation,
+            profanity=self.profanity,
+            diarization=self.diarization,
+        )
 
     @property
     def format(self) -> AudioFormat:

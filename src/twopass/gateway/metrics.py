@@ -50,7 +50,7 @@ class Metrics:
             self.revisions.labels(event.status.value, event.source.value).inc()
             if event.status is Status.FINAL and event.degraded:
                 self.degraded.labels(event.degraded.split(":")[0]).inc()
-        elif isinstance(event, ProviderTrouble):
+        elif isinstance(event, ProviderTrouble) and event.state != "recovered":
             self.trouble.labels(event.pass_.value, event.provider).inc()
 
     async def watch_loop(self) -> None:

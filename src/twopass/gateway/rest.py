@@ -25,6 +25,7 @@ from twopass.gateway.limits import SessionLimit
 from twopass.gateway.metrics import Metrics
 from twopass.gateway.problems import Problem
 from twopass.outbox import SessionEnded
+from twopass.recognizers import Profanity, StreamOptions
 from twopass.session import Session
 from twopass.transcript import Format, write
 from twopass.types import Revision
@@ -65,6 +66,10 @@ async def transcribe(
     profile: Annotated[str | None, Form(max_length=100, description="A profile of the configuration.")] = None,
     language: Annotated[str | None, Form(max_length=35, pattern=_LANGUAGE, description="BCP-47 tag.")] = None,
     separate_channels: Annotated[bool, Form(description="Transcribe left and right each for itself.")] = False,
+    phrases: Annotated[list[str], Form(max_length=500, description="Words and names to expect.")] = [],  # noqa: B006
+    punctuation: Annotated[bool | None, Form(description="Whether to write it.")] = None,
+    profanity: Annotated[Profanity | None, Form(description="What is written for a swear word.")] = None,
+    diarization: Annotated[bool, Form(description="Label the words with their speakers.")] = False,
 ) -> Response:
     """Transcribe a file. Both passes run; the answer holds the finals."""
     limit: SessionLimit = request.app.state.limit
@@ -73,7 +78,14 @@ async def transcribe(
         path = await _stored(file, request.app.state.max_upload_bytes)
         try:
             channels = 2 if separate_channels else 1
-            session = await engine.session(SessionRequest(profile, language, channels=channels, realtime=False))
+            options = StreamOptions(
+                language=language,
+                phrases=tuple(phrases),
+                punctuation=punctuation,
+                profanity=profanity,
+                diarization=diarization,
+            )
+            session = await engine.session(SessionRequest(profile, options, channels, realtime=False))
             revisions = await _transcript(session, path, channels, metrics, request)
         finally:
             path.unlink(missing_ok=True)

@@ -109,7 +109,7 @@ class Sessions:
     ) -> HeldSession:
         keep = forget if spool is None else spool.receive
         intake = Intake(start, keep, jitter_ms=self.settings.jitter_ms)
-        request = Request(start.profile, start.language, start.phrases, intake.channels, start.realtime)
+        request = Request(start.profile, start.options, intake.channels, start.realtime)
         try:
             session = await self._engine.session(request, identity, spool)
         except BaseException:

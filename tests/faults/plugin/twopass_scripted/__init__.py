@@ -17,6 +17,7 @@ from twopass.errors import RecognizerCrashed
 from twopass.modelhost import HostedModel, ModelHost
 from twopass.recognizers import (
     Capabilities,
+    Feature,
     Finding,
     Progress,
     Recognition,
@@ -43,7 +44,8 @@ class _Settings(BaseModel):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities("scripted", self.name, "Only numbers.", max_batch=self.max_batch)
+        phrases = frozenset({Feature.PHRASES})
+        return Capabilities("scripted", self.name, "Only numbers.", max_batch=self.max_batch, features=phrases)
 
 
 async def _suffer(kind: Kind | None, slow_seconds: float) -> None:

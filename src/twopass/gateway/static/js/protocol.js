@@ -124,7 +124,8 @@ export function channelLabel(segment) {
 export function troubleText({ troubles, behind, quiet }) {
   const words = { retrying: "is being tried again", failed: "has failed" };
   const told = [...troubles.values()].map((trouble) => {
-    const { pass, provider, state, reason } = trouble;
+    const { pass, provider, state, reason, to } = trouble;
+    if (state === "switched") return `${to} now shows the first words instead of ${provider}: ${reason}`;
     return `${pass === "first" ? "First" : "Second"} pass (${provider}) ${words[state] ?? state}: ${reason}`;
   });
   if (behind.size) told.push("The first pass is behind: words come late, finals are complete");

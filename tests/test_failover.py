@@ -1,0 +1,275 @@
+"""Several recognizers for one session: who fails is replaced, who is well comes back, every word is heard once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.scripted import ScriptedStreaming, crash, numbered, spoken
+from tests.test_first_pass import Notes
+
+from twopass.circuit import Breaker, BreakerSettings
+from twopass.errors import (
+    RecognizerBusy,
+    RecognizerError,
+    RecognizerRejected,
+    RecognizerUnauthorized,
+    StreamLimitReached,
+)
+from twopass.first_pass import FirstPassRunner, FirstPassSettings
+from twopass.lineup import Choice, Line, alone
+from twopass.recognizers import Capabilities, StreamOptions
+from twopass.tape import Tape
+from twopass.types import Clock, Utterance, Words
+
+SETTINGS = FirstPassSettings(attempts=3, backoff_seconds=0.001, silence_seconds=20, back_after_seconds=0.05)
+LENGTH = 20_000
+WORDS = numbered(72)
+PIECE_MS = 100
+
+
+@dataclass
+class Vendor(ScriptedStreaming):
+    """
+    A recognizer elsewhere.
+
+    Attributes:
+        name: Its own, for those who switch.
+        wall_ms: It ends every stream after so much audio.
+        extra: More capabilities.
+    """
+
+    endpoints: bool = True
+    name: str = "vendor"
+    wall_ms: int | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        limit = self.wall_ms / 1000 if self.wall_ms else None
+        own = replace(super().capabilities, provider=self.name, local=False, sku="stream", max_stream_seconds=limit)
+        return replace(own, **self.extra)
+
+    async def _break(self, stream: int, ms: int) -> None:
+        await asyncio.sleep(0)
+        if self.wall_ms is not None and ms > self.wall_ms:
+            raise StreamLimitReached("It has become too long.", provider=self.name)
+        await super()._break(stream, ms)
+
+
+def lineup(*recognizers: ScriptedStreaming) -> Sequence[Line]:
+    """A list with breakers that rest shortly."""
+    rests = BreakerSettings(rest_seconds=0.05)
+    return [Line(recognizer, Breaker(rests)) for recognizer in recognizers]
+
+
+async def run(
+    lines: Sequence[Line], words: Words = WORDS, ms: int = LENGTH, most: FirstPassSettings = SETTINGS
+) -> Notes:
+    """Somebody says these words; an utterance is found every 4 s or so, as the voice detector would."""
+    tape, notes = Tape(), Notes()
+    runner = FirstPassRunner(lines, tape, StreamOptions(), notes, most)
+    task = asyncio.create_task(runner.run())
+    pcm = spoken(words, ms)
+    utterances = [Utterance(str(at), at, at + 3_990) for at in range(0, ms, 4_000)]
+    for at in range(0, ms, PIECE_MS):
+        tape.write(pcm[at * 32 : (at + PIECE_MS) * 32])
+        for utterance in utterances:
+            if at == utterance.start:
+                runner.opened(replace(utterance, end=None))
+            if utterance.end is not None and at <= utterance.end < at + PIECE_MS:
+                runner.closed(utterance)
+        if runner.needs_from is not None:
+            tape.release(min(runner.needs_from, tape.end - 16_000))
+        await asyncio.sleep(0.002)
+    tape.finish()
+    runner.finish()
+    async with asyncio.timeout(60):
+        await task
+    return notes
+
+
+def everything(words: Words = WORDS) -> list[tuple[str, int, int]]:
+    """What has to be heard."""
+    return [(word.text, word.start, word.end) for word in words]
+
+
+def dies(*, stream: int = 0, ms: int = 3_333, error: Callable[[], RecognizerError] = crash) -> Any:
+    """In this stream, when it has heard so much; and every later stream at once."""
+    return lambda number, now: error() if number > stream or (number == stream and now >= ms) else None
+
+
+@pytest.mark.parametrize("ms", [100, 1_000, 1_777, 6_050, 19_000])
+@pytest.mark.parametrize("second", [True, False])
+async def test_the_next_in_the_list_goes_on_where_the_first_one_died(ms: int, second: bool) -> None:
+    """It dies in mid-word and stays dead: the other one, of either kind, hears what was not final yet."""
+    first, other = Vendor(fault=dies(ms=ms)), Vendor(endpoints=second, name="other")
+    notes = await run(lineup(first, other))
+    assert everything() == notes.words()
+    assert ("vendor", "other") == notes.switches[0]
+    assert [] == [trouble for trouble in notes.troubles if not trouble[1]]
+
+
+async def test_it_comes_back_when_the_first_is_well() -> None:
+    """Dead for a while: the stand-in speaks meanwhile, then the first one again; no word is lost on either way."""
+    first = Vendor(fault=lambda number, now: crash() if number < 3 and now >= 2_000 else None)
+    notes = await run(lineup(first, Vendor(name="other")))
+    assert everything() == notes.words()
+    assert ("vendor", "other") == notes.switches[0]
+    assert ("other", "vendor") in notes.switches
+    assert ("vendor", "recovered") == notes.switches[-1]
+
+
+async def test_it_comes_back_from_one_that_hears_utterances() -> None:
+    """The same when the stand-in is a small local model that is given one utterance after the other."""
+    first = Vendor(fault=lambda number, now: crash() if number == 0 and now >= 2_000 else None)
+    local = ScriptedStreaming()
+    notes = await run(lineup(first, local))
+    assert everything() == notes.words()
+    assert [("vendor", "scripted"), ("scripted", "vendor"), ("vendor", "recovered")] == notes.switches
+
+
+@pytest.mark.parametrize("kind", [RecognizerBusy, RecognizerUnauthorized, RecognizerRejected])
+async def test_a_refusal_goes_to_the_next_at_once(kind: type[RecognizerError]) -> None:
+    """No room, a bad key, a refused request: not tried again at once, and the other one hears everything."""
+    first = Vendor(fault=lambda number, now: kind("No.", provider="vendor"))
+    most = replace(SETTINGS, back_after_seconds=30)
+    notes = await run(lineup(first, Vendor(name="other")), most=most)
+    assert (everything(), 1) == (notes.words(), first.streams)
+
+
+async def test_a_refused_request_is_never_repeated() -> None:
+    """What was refused for its content is refused again: nobody goes back there in this session."""
+    first = Vendor(fault=lambda number, now: RecognizerRejected("No.", provider="vendor"))
+    notes = await run(lineup(first, Vendor(name="other")))
+    assert (everything(), 1) == (notes.words(), first.streams)
+
+
+async def test_if_all_are_dead_the_session_goes_on_without_and_tries_again_later() -> None:
+    """An outage of everybody: it is said, everything is settled, and when one is back it hears the next utterance."""
+    well = asyncio.Event()
+    first = Vendor(fault=lambda number, now: None if well.is_set() else crash())
+    most = replace(SETTINGS, back_after_seconds=0.02)
+    running = asyncio.create_task(run(lineup(first, ScriptedStreaming(fault=first.fault)), most=most))
+    await asyncio.sleep(0.15)
+    well.set()
+    notes = await running
+    shown = {text for text, _, _ in notes.words()}
+    assert ("recognizer_crashed", False) in notes.troubles
+    assert {word.text for word in WORDS[-10:]} <= shown
+    assert everything()[-10:] == notes.words()[-10:]
+
+
+# -- rotation ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("final_every_ms", [700, 1_000, 1_900])
+async def test_a_stream_is_replaced_at_a_final_before_its_limit(final_every_ms: int) -> None:
+    """Streams of 4 s over 20 s: the vendor's wall is never hit, and words and times are those of one long stream."""
+    vendor = Vendor(wall_ms=4_000, final_every_ms=final_every_ms)
+    notes = await run(alone(vendor))
+    assert (everything(), []) == (notes.words(), notes.troubles)
+    assert vendor.streams >= 5
+    assert all(heard <= 4_000 for heard in vendor.heard_ms)
+
+
+@pytest.mark.parametrize("gap", [0, 50])
+async def test_without_any_pause_it_is_replaced_at_the_quietest_point(gap: int) -> None:
+    """No final near the wall: both streams hear what lies around the cut, and no word is lost, doubled or torn."""
+    words = numbered(LENGTH // (200 + gap), gap=gap)
+    vendor = Vendor(wall_ms=4_000, final_every_ms=60_000)
+    notes = await run(alone(vendor), words)
+    assert (everything(words), []) == (notes.words(), notes.troubles)
+    assert vendor.streams >= 5
+    assert all(heard <= 4_000 for heard in vendor.heard_ms)
+
+
+async def test_a_wall_that_comes_sooner_than_the_vendor_says_loses_nothing() -> None:
+    """The limit is lower than known: the stream breaks, the next one goes on at the last final, nobody is alarmed."""
+    vendor = Vendor(wall_ms=3_000, extra={"max_stream_seconds": 300})
+    notes = await run(alone(vendor))
+    assert (everything(), []) == (notes.words(), notes.troubles)
+
+
+async def test_a_silence_is_not_replayed() -> None:
+    """Nobody spoke for long when the stream is replaced: the new one hears the last seconds only, not all of it."""
+    words = numbered(8)
+    vendor = Vendor(wall_ms=8_000, final_every_ms=60_000)
+    tape, notes = Tape(), Notes()
+    runner = FirstPassRunner(alone(vendor), tape, StreamOptions(), notes, SETTINGS)
+    task = asyncio.create_task(runner.run())
+    runner.opened(Utterance("a", 0))
+    pcm = spoken(words, LENGTH)
+    vendor.final_every_ms = 2_500
+    for at in range(0, LENGTH, PIECE_MS):
+        tape.write(pcm[at * 32 : (at + PIECE_MS) * 32])
+        if at == 2_200:
+            runner.closed(Utterance("a", 0, 2_200))
+        await asyncio.sleep(0.002)
+    tape.finish()
+    runner.finish()
+    await task
+    assert everything(words) == notes.words()
+    assert sum(vendor.heard_ms) < LENGTH + 3 * 3_500
+
+
+# -- what was metered -------------------------------------------------------------------------------------------------
+
+
+async def test_every_stream_is_metered_by_the_audio_it_took() -> None:
+    """Broken, replaced and abandoned streams too: what a vendor was sent is what is on the meter, to the sample."""
+    first = Vendor(fault=lambda number, now: crash() if number < 2 and now >= 2_000 else None, wall_ms=5_000)
+    other = Vendor(name="other", wall_ms=5_000)
+    notes = await run(lineup(first, other))
+    for vendor in (first, other):
+        mine = [u.seconds for u in notes.usages if (u.provider, u.clock) == (vendor.name, Clock.AUDIO_SENT)]
+        assert sum(vendor.heard_ms) / 1000 == pytest.approx(sum(mine), abs=1e-6)
+
+
+# -- the breaker ------------------------------------------------------------------------------------------------------
+
+
+def test_a_breaker_opens_after_several_failures_and_lets_one_try_through_per_rest() -> None:
+    """Closed, open, one try, longer rest, closed again by a success."""
+    breaker = Breaker(BreakerSettings(failures=2, rest_seconds=5, longest_rest_seconds=8))
+    breaker.failed(crash(), 0.0)
+    assert breaker.allow(0.0)
+    breaker.failed(crash(), 1.0)
+    assert [False, True, False] == [breaker.allow(now) for now in (5.9, 6.0, 6.1)]
+    breaker.failed(crash(), 6.5)
+    assert [False, True] == [breaker.allow(now) for now in (14.4, 14.5)]
+    breaker.succeeded()
+    assert [True, True] == [breaker.allow(now) for now in (14.6, 14.6)]
+
+
+def test_sessions_share_what_they_know_of_a_vendor() -> None:
+    """Three sessions saw it fail: the fourth does not even try, and takes the next in the list."""
+    lines = lineup(Vendor(), Vendor(name="other"))
+    choices = [Choice(lines, 10.0, lambda: 0.0) for _ in range(4)]
+    for choice in choices[:3]:
+        assert 0 == choice.pick()
+        choice.failed(0, crash())
+    assert 1 == choices[3].pick()
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=15)
+def test_whatever_breaks_no_word_is_lost_or_doubled(seed: int) -> None:
+    """Random deaths of both vendors at random moments, walls, finals, kinds: every word is there, once, in place."""
+    rng = random.Random(seed)
+
+    def weather(share: float) -> Any:
+        deaths = [rng.randrange(200, 9_000) if rng.random() < share else None for _ in range(40)]
+        return lambda number, now: crash() if (at := deaths[min(number, 39)]) is not None and now >= at else None
+
+    wall = rng.choice([None, 5_000, 9_000])
+    first = Vendor(fault=weather(0.7), wall_ms=wall, final_every_ms=rng.choice([600, 1_300, 2_700]))
+    other = Vendor(fault=weather(0.3), name="other", endpoints=rng.random() < 0.7, wall_ms=wall)
+    notes = asyncio.run(run(lineup(first, other, ScriptedStreaming())))
+    assert everything() == notes.words()
