@@ -18,7 +18,7 @@ import numpy as np
 
 from twopass.cost.rates import Pricer
 from twopass.errors import RecognizerCrashed, RecognizerError
-from twopass.first_pass import FirstPassSettings
+from twopass.first_pass_contract import FirstPassSettings
 from twopass.guard import GuardSettings
 from twopass.lane import SessionParts
 from twopass.lineup import alone

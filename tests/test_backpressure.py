@@ -15,7 +15,8 @@ from tests.test_first_pass import Notes
 from tests.waiting import until
 
 from twopass.backlog import Report, Span
-from twopass.first_pass import FirstPassRunner, FirstPassSettings
+from twopass.first_pass import FirstPassRunner
+from twopass.first_pass_contract import FirstPassSettings
 from twopass.first_words import FirstWords
 from twopass.lineup import alone
 from twopass.recognizers import Capabilities, StreamOptions

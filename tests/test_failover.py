@@ -22,7 +22,8 @@ from twopass.errors import (
     RecognizerUnauthorized,
     StreamLimitReached,
 )
-from twopass.first_pass import FirstPassRunner, FirstPassSettings
+from twopass.first_pass import FirstPassRunner
+from twopass.first_pass_contract import FirstPassSettings
 from twopass.lineup import Choice, Line, alone
 from twopass.recognizers import Capabilities, StreamOptions
 from twopass.tape import Tape

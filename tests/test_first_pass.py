@@ -11,7 +11,8 @@ from tests.waiting import until
 
 from twopass.backlog import Report
 from twopass.errors import RecognizerError, RecognizerRejected
-from twopass.first_pass import FirstPassRunner, FirstPassSettings
+from twopass.first_pass import FirstPassRunner
+from twopass.first_pass_contract import FirstPassSettings
 from twopass.first_words import FirstWords
 from twopass.lineup import alone
 from twopass.recognizers import StreamOptions

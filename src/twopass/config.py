@@ -30,7 +30,7 @@ from pydantic import (
 
 from twopass.cost.rates import Money
 from twopass.errors import ConfigError
-from twopass.first_pass import FirstPassSettings
+from twopass.first_pass_contract import FirstPassSettings
 from twopass.gateway.limits import SessionSettings
 from twopass.guard import GuardSettings
 from twopass.second_pass import SecondPassSettings

@@ -19,104 +19,30 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from dataclasses import dataclass, replace
-from typing import Protocol
 
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential, wait_random
 
 from twopass.backlog import Report, Skipping, Span, latest_start, waiting
 from twopass.errors import RecognizerError, RecognizerTimeout, RecognizerUnavailable, StreamLimitReached
+from twopass.first_pass_contract import FirstPassSettings, Listener
 from twopass.lineup import Choice, Lineup
 from twopass.open_stream import OpenStream
-from twopass.places import Heard, Place, Whole, words_between
+from twopass.places import Heard, Place, Whole
 from twopass.recognizers import Capabilities, StreamOptions
-from twopass.reconciler import FOREVER, FirstPass, Settled
-from twopass.rotation import SEARCH_MS, Limits, quietest
+from twopass.reconciler import FOREVER, Settled
+from twopass.succession import Succession
 from twopass.tape import Tape
-from twopass.types import BYTES_PER_SAMPLE, SAMPLES_PER_MS, Hypothesis, Usage, Utterance, milliseconds, samples
+from twopass.types import SAMPLES_PER_MS, Hypothesis, Utterance, milliseconds, samples
+from twopass.voice import Voice
 from twopass.watchdog import Watchdog
 
 log = structlog.get_logger()
 
-_CONVINCING_SECONDS = 1.0
-"""A stream that has taken so much audio without a word, while nobody spoke, is believed to be well."""
 _SPOKEN_MS = 500
 """Somebody who has spoken for so long should have been heard."""
 _QUIET_MS = 2_000
 """If nobody has spoken for so long and nothing was said, nothing will be said of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class FirstPassSettings:
-    """
-    Attributes:
-        attempts: How many streams in a row may break without a new final word, before the place is given up to the
-            second pass.
-        backoff_seconds: First wait between attempts; doubles, with jitter.
-        silence_seconds: A recognizer that says nothing for so long after its audio ended, or after audio had to be
-            skipped because it took none, is taken for dead.
-        overlap_ms: After a forced cut the new stream hears this much of what came before.
-        max_waiting_chunks: So many chunks of audio may wait for the recognizer; beyond, the oldest is skipped.
-        max_waiting_ms: The same in time.
-        max_waiting_bytes: The same in bytes. Whichever is least counts, but one chunk may always wait.
-        catch_up_ms: So much more may wait, if it is heard again because a stream broke.
-        back_after_seconds: A recognizer that failed is tried again after so long, if there is another one meanwhile;
-            doubles each time.
-    """
-
-    attempts: int = 3
-    backoff_seconds: float = 0.1
-    silence_seconds: float = 5.0
-    overlap_ms: int = 500
-    max_waiting_chunks: int = 50
-    max_waiting_ms: int = 5_000
-    max_waiting_bytes: int = 160_000
-    catch_up_ms: int = 20_000
-    back_after_seconds: float = 10.0
-
-    def most_waiting(self, chunk_ms: int) -> int:
-        """How much audio (ms) may wait for a recognizer that likes chunks of this size."""
-        in_bytes = milliseconds(self.max_waiting_bytes // BYTES_PER_SAMPLE)
-        return max(chunk_ms, min(self.max_waiting_chunks * chunk_ms, self.max_waiting_ms, in_bytes))
-
-
-class Listener(Protocol):
-    """Where the first pass's news go. All are plain functions called in the event loop."""
-
-    def fact(self, fact: FirstPass | Settled) -> None: ...
-
-    def used(self, usage: Usage) -> None: ...
-
-    def trouble(self, error: RecognizerError, *, retrying: bool) -> None: ...
-
-    def switched(self, provider: str, to: str, reason: str) -> None:
-        """Recognizer `to` goes on for `provider`."""
-
-    def recovered(self, provider: str) -> None:
-        """The recognizer that had failed is well again."""
-
-    def skipped(self, start: int, end: int, depth: int, *, over: bool) -> None:
-        """See `backlog.Report`; ms."""
-
-
-class _Voice:
-    """
-    What one stream says, numbered.
-
-    Attributes:
-        belief: Its last hypothesis, on the session clock, if that was no final one.
-    """
-
-    def __init__(self, number: int) -> None:
-        self.belief: Hypothesis | None = None
-        self._number = number
-        self._said = 0
-
-    def says(self, hypothesis: Hypothesis) -> FirstPass:
-        """The next thing that it says."""
-        self._said += 1
-        return FirstPass(hypothesis, (self._number, self._said))
 
 
 class FirstPassRunner:
@@ -152,9 +78,8 @@ class FirstPassRunner:
         self._finishing = False
         self._news = asyncio.Event()
         self._stream: OpenStream | None = None
-        self._voice: _Voice | None = None  # of the stream that is open, or broke last
-        self._successor: OpenStream | None = None
-        self._again_at = 0.0  # when the next successor may be opened, if one failed
+        self._voice: Voice | None = None  # of the stream that is open, or broke last
+        self._next = Succession(tape, self._choice, settings.overlap_ms, self._open)
         self._troubled: RecognizerError | None = None
         self._skipping = Skipping(settings.most_waiting(self.capabilities.chunk_ms))
         self._catching_up = 0  # ms; so much more may wait, because it is heard again
@@ -195,7 +120,7 @@ class FirstPassRunner:
             reach = self._skipping.limit + self._set.catch_up_ms
             start = max(start, min(self._unheard_from(self._whole), milliseconds(self._tape.end) - reach))
         needed = samples(start)
-        return needed if self._successor is None else min(needed, self._successor.cursor.at)
+        return needed if self._next.stream is None else min(needed, self._next.stream.cursor.at)
 
     # -- how much waits ---------------------------------------------------------------------------------------------
 
@@ -267,7 +192,7 @@ class FirstPassRunner:
                 await self._attempts(place)
                 await self._leave(place)
         finally:
-            await self._drop_successor()
+            await self._next.close()
             self._whole = None
             self._heards.clear()
             self._tell(self._skipping.over(0))
@@ -278,8 +203,8 @@ class FirstPassRunner:
         while self._done < FOREVER:
             self._news.clear()
             self._forget_heards()
-            self._check_successor()
-            self._look_for_better()
+            self._next.check()
+            self._next.look_for_better(self._done)
             self._whole = self._next_whole()
             if self._whole is not None:
                 return self._whole
@@ -292,8 +217,8 @@ class FirstPassRunner:
         return None
 
     def _next_whole(self) -> Whole | None:
-        successor = self._successor
-        if successor is not None and (self._whole is not None or self._convincing(successor)):
+        successor = self._next.stream
+        if successor is not None and (self._whole is not None or self._next.convinces(pausing=self._pausing)):
             assert isinstance(successor.place, Whole)
             successor.place.begin_at(self._done)
             return successor.place
@@ -349,7 +274,7 @@ class FirstPassRunner:
 
     def _fits(self, place: Place) -> bool:
         """Whether the place is to be tried again, and not handed on."""
-        if isinstance(place, Whole) and place.end is None and self._successor is not None:
+        if isinstance(place, Whole) and place.end is None and self._next.stream is not None:
             return False
         return not self._choice.hopeless and self._choice.hears_everything == isinstance(place, Whole)
 
@@ -371,7 +296,7 @@ class FirstPassRunner:
         stream = self._adopted(place) or self._opened(place)
         if stream is None:
             return
-        self._stream, self._voice = stream, _Voice(self._streams)
+        self._stream, self._voice = stream, Voice(self._streams)
         self._streams += 1
         place.moved()
         try:
@@ -386,10 +311,10 @@ class FirstPassRunner:
 
     def _adopted(self, place: Place) -> OpenStream | None:
         """The successor, if it is this place's."""
-        stream = self._successor
+        stream = self._next.stream
         if stream is None or stream.place is not place:
             return None
-        self._successor = self._choice.on_trial = None
+        self._next.adopt()
         self._keep_belief(place, stream.origin)
         self._turn_to(stream.index)
         return stream
@@ -443,21 +368,16 @@ class FirstPassRunner:
 
     def _keep_belief(self, place: Place, until: int) -> None:
         """What a broken stream believed of audio that no other stream will hear is its last word."""
-        voice = self._voice
-        if voice is None or voice.belief is None or until <= place.done_until:
-            return
-        belief, voice.belief = voice.belief, None
-        words = words_between(belief.words, 0, until)
-        end = max(belief.start, min(belief.end, until))
-        self._listener.fact(voice.says(replace(belief, end=end, words=words, final=True, stable=len(words))))
+        if self._voice is not None and until > place.done_until:
+            last_word = self._voice.last_word(until)
+            if last_word is not None:
+                self._listener.fact(last_word)
 
     # -- listening --------------------------------------------------------------------------------------------------
 
     async def _listen(self, stream: OpenStream, place: Place) -> None:
         """Pass on what the stream says, until it ends or another one takes over."""
-        line = self._choice.lines[stream.index]
-        watchdog = Watchdog(self._set.silence_seconds, line.capabilities.answers_within_seconds)
-        limits = Limits.of(line.capabilities.max_stream_seconds)
+        watchdog = Watchdog(self._set.silence_seconds, self.capabilities.answers_within_seconds)
         while True:
             self._news.clear()
             while (answer := stream.take()) is not None:
@@ -469,12 +389,15 @@ class FirstPassRunner:
                 place.finished = place.given_up = True
                 return
             self._pass_silence(stream, place)
-            self._check_successor()
-            if self._handed_over(stream):
+            self._next.check()
+            if not self._ending(place) and self._next.convinces(pausing=self._pausing):
                 return
-            if limits is not None:
-                self._replace_in_time(stream, place, limits)
+            self._next.replace_in_time(stream, place, start=self._done, pausing=self._pausing)
             await self._round(stream, place, watchdog)
+
+    def _ending(self, place: Place) -> bool:
+        """Whether the stream says its last words up to where its successor begins."""
+        return isinstance(place, Whole) and place.end is not None
 
     def _say(self, hypothesis: Hypothesis, stream: OpenStream, place: Place) -> None:
         assert self._voice is not None
@@ -492,19 +415,19 @@ class FirstPassRunner:
             self._listener.fact(Settled(rebased.end))
             self._done = max(self._done, place.done_until)
             self._forget_heards()
-            self._look_for_better()
+            self._next.look_for_better(self._done)
 
     def _pass_silence(self, stream: OpenStream, place: Place) -> None:
         """No other stream need hear a silence again."""
-        nobody = self._nothing_said and all(heard.over for heard in self._heards)
+        nobody = self._pausing and all(heard.over for heard in self._heards)
         if nobody and isinstance(place, Whole) and place.end is None:
             self._done = max(self._done, milliseconds(stream.cursor.at) - _QUIET_MS)
             place.done_until = max(place.done_until, self._done)
 
     @property
-    def _nothing_said(self) -> bool:
-        """Whether the last that was said is final."""
-        return self._voice is None or self._voice.belief is None or not self._voice.belief.words
+    def _pausing(self) -> bool:
+        """Whether everything that was said is final."""
+        return self._voice is None or self._voice.finished
 
     def _well(self, stream: OpenStream) -> None:
         self._choice.succeeded(stream.index)
@@ -529,64 +452,3 @@ class FirstPassRunner:
         return any(
             place.end is None and milliseconds(stream.cursor.at) > place.start + _SPOKEN_MS for place in self._heards
         )
-
-    # -- successors -------------------------------------------------------------------------------------------------
-
-    def _look_for_better(self) -> None:
-        """If a better recognizer may be well again, open a stream of it beside the one that stands in for it."""
-        if self._successor is None and self._choice.current > 0:
-            index = self._choice.better()
-            if index is not None and self._choice.lines[index].capabilities.endpoints:
-                self._succeed_at(index, self._done)
-
-    def _replace_in_time(self, stream: OpenStream, place: Place, limits: Limits) -> None:
-        """Open a stream that goes on when this one has become as old as its vendor allows."""
-        now = asyncio.get_running_loop().time()
-        age = max(stream.sent_seconds, now - stream.opened_at)
-        if self._successor is not None or place.over or age < limits.due or now < self._again_at:
-            return
-        if self._nothing_said or age >= limits.forced:
-            index = self._choice.pick()
-            if index is None or not self._choice.lines[index].capabilities.endpoints:
-                self._again_at = now + 1.0
-            elif self._nothing_said:
-                self._succeed_at(index, self._done)
-            else:
-                self._cut(stream, place, index)
-
-    def _cut(self, stream: OpenStream, place: Place, index: int) -> None:
-        """Nobody pauses: end the stream at the quietest point of the latest audio."""
-        assert isinstance(place, Whole)
-        end = milliseconds(stream.cursor.at)
-        start = max(place.done_until, end - SEARCH_MS, -(-self._tape.start // SAMPLES_PER_MS))
-        cut = start + quietest(self._tape.read(samples(start), samples(end)))
-        place.cut(cut, self._set.overlap_ms)
-        self._succeed_at(index, cut, self._set.overlap_ms)
-
-    def _succeed_at(self, index: int, start: int, overlap_ms: int = 0) -> None:
-        place = Whole(self._tape, start, overlap_ms)
-        self._successor = self._open(index, place, place.origin(overlap_ms))
-        self._choice.on_trial = index if index != self._choice.current else None
-
-    def _check_successor(self) -> None:
-        """One that breaks before it has said anything is none."""
-        successor = self._successor
-        if successor is not None and successor.error is not None and not successor.answered:
-            self._successor = self._choice.on_trial = None
-            self._again_at = asyncio.get_running_loop().time() + 1.0
-            self._choice.failed(successor.index, successor.error)
-
-    def _handed_over(self, stream: OpenStream) -> bool:
-        ending = isinstance(stream.place, Whole) and stream.place.end is not None
-        return self._successor is not None and not ending and self._convincing(self._successor)
-
-    def _convincing(self, successor: OpenStream) -> bool:
-        """Whether it can take over: it speaks, or takes audio while there is nothing to be said."""
-        if successor.answered:
-            return True
-        return self._nothing_said and successor.sent_seconds >= _CONVINCING_SECONDS
-
-    async def _drop_successor(self) -> None:
-        successor, self._successor = self._successor, None
-        if successor is not None:
-            await successor.close()

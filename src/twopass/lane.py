@@ -17,7 +17,8 @@ import structlog
 
 from twopass.cost.rates import Pricer
 from twopass.errors import RecognizerError
-from twopass.first_pass import FirstPassRunner, FirstPassSettings
+from twopass.first_pass import FirstPassRunner
+from twopass.first_pass_contract import FirstPassSettings
 from twopass.guard import GuardSettings
 from twopass.lineup import Lineup
 from twopass.merging import (

@@ -9,7 +9,7 @@ from itertools import pairwise
 from tests.scripted import ScriptedUtterances, scripted_parts, spoken
 
 from twopass.errors import RecognizerRejected
-from twopass.first_pass import FirstPassSettings
+from twopass.first_pass_contract import FirstPassSettings
 from twopass.lane import SessionParts
 from twopass.lineup import alone
 from twopass.outbox import Event, ProviderTrouble
