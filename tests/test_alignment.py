@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twopass.alignment import changed_words, common_prefix, first_unshown, folded, matches
+from twopass.alignment import changed_words, common_prefix, first_unshown, folded, labelled, matches
 from twopass.types import Word, Words
 
 
@@ -60,3 +61,12 @@ def test_comparison_ignores_case_and_punctuation() -> None:
     assert folded("Don't,") == folded("dont")
     assert 2 == common_prefix(words("Hello, world. Bye"), words("hello world by"))
     assert (1,) == changed_words(words("hello word"), words("Hello, world."))
+
+
+def test_speakers_go_over_to_the_words_that_replace_theirs() -> None:
+    """The second pass does not know who spoke: its words get the speaker of the nearest word of the first pass."""
+    told = [("helo", 0, 300, "1"), ("their", 320, 600, "1"), ("yes", 900, 1_200, "2")]
+    heard = tuple(Word(text, start, end, speaker=speaker) for text, start, end, speaker in told)
+    words = (Word("Hello", 10, 310), Word("there.", 330, 640), Word("Yes,", 880, 1_000), Word("yes.", 1_000, 1_190))
+    assert ["1", "1", "2", "2"] == [word.speaker for word in labelled(words, heard)]
+    assert words == labelled(words, tuple(replace(word, speaker=None) for word in heard))

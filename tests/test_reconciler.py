@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given
@@ -27,9 +28,9 @@ from twopass.types import Cut, Evidence, Hypothesis, Pass, Revision, Status, Utt
 seeds = st.integers(0, 2**32)
 
 
-def shown(facts: Iterable[Fact]) -> list[Revision]:
+def shown(facts: Iterable[Fact], *, diarized: bool = False) -> list[Revision]:
     """All revisions that the facts cause."""
-    reconciler = Reconciler()
+    reconciler = Reconciler(diarized=diarized)
     return [revision for fact in facts for revision in reconciler.apply(fact)]
 
 
@@ -56,6 +57,23 @@ def texts(words: Iterable[Word]) -> list[str]:
 def test_any_order_of_arrival_gives_the_same_transcript(script: Script, seed: int) -> None:
     """Invariant 1: any order that keeps the promises, with duplicates, ends in the transcript of the orderly run."""
     assert meaning(shown(script.in_order())) == meaning(shown(script.shuffled(random.Random(seed))))
+
+
+@given(scripts(), seeds)
+def test_speakers_do_not_depend_on_the_order_of_arrival(script: Script, seed: int) -> None:
+    """With a first pass that tells speakers apart the second pass's words get the same labels in any order."""
+    in_order = [_with_speakers(fact) for fact in script.in_order()]
+    shuffled = [_with_speakers(fact) for fact in script.shuffled(random.Random(seed))]
+    labelled = meaning(shown(in_order, diarized=True))
+    assert labelled == meaning(shown(shuffled, diarized=True))
+    assert texts(word for word, *_ in labelled) == texts(word for word, *_ in meaning(shown(in_order)))
+
+
+def _with_speakers(fact: Fact) -> Fact:
+    if not isinstance(fact, FirstPass):
+        return fact
+    words = tuple(replace(word, speaker=str(word.start // 700 % 2)) for word in fact.hypothesis.words)
+    return replace(fact, hypothesis=replace(fact.hypothesis, words=words))
 
 
 @given(scripts(failures=False), seeds)

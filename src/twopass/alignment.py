@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from difflib import SequenceMatcher
 
 from twopass.types import Word, Words
@@ -41,6 +42,16 @@ def changed_words(before: Sequence[Word], after: Sequence[Word]) -> tuple[int, .
     matcher = SequenceMatcher(None, [folded(w.text) for w in before], [folded(w.text) for w in after], autojunk=False)
     kept = {i + k for _, i, size in matcher.get_matching_blocks() for k in range(size)}
     return tuple(i for i in range(len(after)) if i not in kept)
+
+
+def labelled(words: Words, heard: Words) -> Words:
+    """The same words, each with the speaker of the word of `heard` that is nearest in time, as far as it has any."""
+    known = [word for word in heard if word.speaker is not None]
+    if not known or any(word.speaker is not None for word in words):
+        return words
+    return tuple(
+        replace(word, speaker=min(known, key=lambda other: abs(other.middle - word.middle)).speaker) for word in words
+    )
 
 
 def matches(left: Words, right: Words) -> list[tuple[int, int]]:

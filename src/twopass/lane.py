@@ -105,7 +105,7 @@ class Lane:
         self._channel = channel
         self._session = session
         self._parts = parts
-        self._merge = Merge(channel, parts.segmenter, parts.guard)
+        self._merge = Merge(channel, parts.segmenter, parts.guard, diarized=parts.options.diarization)
         self._cursor = Cursor(self.tape)
         self._options = replace(parts.options, session=f"{session.id}/{channel}")
         self._first = self._first_pass()

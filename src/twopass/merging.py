@@ -112,10 +112,12 @@ class Merge:
         settled: Until when (ms) the first pass has said everything.
     """
 
-    def __init__(self, channel: int, segmenter: SegmenterSettings, guard: GuardSettings) -> None:
+    def __init__(
+        self, channel: int, segmenter: SegmenterSettings, guard: GuardSettings, *, diarized: bool = False
+    ) -> None:
         self._channel = channel
         self._segmenter = Segmenter(segmenter)
-        self._reconciler = Reconciler(channel, guard)
+        self._reconciler = Reconciler(channel, guard, diarized=diarized)
         self._finalize_at: int | None = None
         self._open: Utterance | None = None
         self.heard = 0

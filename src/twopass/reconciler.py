@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from twopass.alignment import changed_words, first_unshown
+from twopass.alignment import changed_words, first_unshown, labelled
 from twopass.first_words import FirstWords, Sequence, fitted
 from twopass.guard import GuardSettings, Judgement, Verdict, judge
 from twopass.types import Hypothesis, Pass, Revision, Status, Utterance, Words
@@ -120,9 +120,15 @@ class _Live:
 
 
 class Reconciler:
-    """One channel's merge. Feed facts to `apply`, show what comes out."""
+    """
+    One channel's merge. Feed facts to `apply`, show what comes out.
 
-    def __init__(self, channel: int = 0, guard: GuardSettings | None = None) -> None:
+    Args:
+        diarized: The first pass tells speakers apart: finals wait for what it says, and carry its labels.
+    """
+
+    def __init__(self, channel: int = 0, guard: GuardSettings | None = None, *, diarized: bool = False) -> None:
+        self._diarized = diarized
         self._channel = channel
         self._guard = guard or GuardSettings()
         self._first = FirstWords()
@@ -260,7 +266,10 @@ class Reconciler:
             return None
         if accepted and isinstance(live.answer, SecondPass):
             hypothesis = live.answer.hypothesis
-            heard, source, degraded, language = hypothesis.words, Pass.SECOND, None, hypothesis.language
+            heard = hypothesis.words
+            if self._diarized:
+                heard = labelled(heard, self._first.said(live.low, live.high).words)
+            source, degraded, language = Pass.SECOND, None, hypothesis.language
         else:
             low = utterance.start - SEAM_MS if utterance.cut_left else live.low
             high = live.high + SEAM_MS if utterance.cut_right else live.high
@@ -285,12 +294,13 @@ class Reconciler:
 
     def _accepted(self, live: _Live, judgement: Judgement) -> bool | None:
         """Whether the second pass's words are shown; None while that cannot be said yet."""
-        if judgement.verdict is Verdict.ACCEPT:
+        if judgement.verdict is Verdict.ACCEPT and not self._diarized:
             return True
         if min(self._settled, self._heard) < live.high:
             return None
         heard = bool(self._first.said(live.low, live.high).words)
-        return {Verdict.ACCEPT_IF_HEARD: heard, Verdict.ACCEPT_IF_UNHEARD: not heard}.get(judgement.verdict, False)
+        accepted = {Verdict.ACCEPT: True, Verdict.ACCEPT_IF_HEARD: heard, Verdict.ACCEPT_IF_UNHEARD: not heard}
+        return accepted.get(judgement.verdict, False)
 
     def _within_cuts(self, live: _Live, left: _Live | None, heard: Words) -> Words:
         """The part of what the winner heard that this utterance shows."""
