@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,7 +28,7 @@ from twopass.first_pass_contract import FirstPassSettings
 from twopass.lineup import Choice, Line, alone
 from twopass.recognizers import Capabilities, StreamOptions
 from twopass.tape import Tape
-from twopass.types import Clock, Utterance, Words
+from twopass.types import Clock, Hypothesis, Usage, Utterance, Words
 
 SETTINGS = FirstPassSettings(attempts=3, backoff_seconds=0.001, silence_seconds=20, back_after_seconds=0.05)
 LENGTH = 20_000
@@ -43,12 +44,14 @@ class Vendor(ScriptedStreaming):
     Attributes:
         name: Its own, for those who switch.
         wall_ms: It ends every stream after so much audio.
+        mute_after_ms: From then on it takes audio and says nothing.
         extra: More capabilities.
     """
 
     endpoints: bool = True
     name: str = "vendor"
     wall_ms: int | None = None
+    mute_after_ms: float = math.inf
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -56,6 +59,11 @@ class Vendor(ScriptedStreaming):
         limit = self.wall_ms / 1000 if self.wall_ms else None
         own = replace(super().capabilities, provider=self.name, local=False, sku="stream", max_stream_seconds=limit)
         return replace(own, **self.extra)
+
+    async def stream(self, audio: AsyncIterator[bytes], options: StreamOptions) -> AsyncIterator[Hypothesis | Usage]:
+        async for answer in super().stream(audio, options):
+            if isinstance(answer, Usage) or answer.end < self.mute_after_ms:
+                yield answer
 
     async def _break(self, stream: int, ms: int) -> None:
         await asyncio.sleep(0)
@@ -165,6 +173,15 @@ async def test_if_all_are_dead_the_session_goes_on_without_and_tries_again_later
     assert ("recognizer_crashed", False) in notes.troubles
     assert {word.text for word in WORDS[-10:]} <= shown
     assert everything()[-10:] == notes.words()[-10:]
+
+
+async def test_one_that_says_nothing_to_what_is_said_is_taken_for_dead() -> None:
+    """It takes the audio and is mute, while somebody says short things with pauses: the other one hears all of them."""
+    words = tuple(word for word in WORDS if word.start % 2_000 < 900)
+    mute = Vendor(mute_after_ms=700, extra={"answers_within_seconds": 0.05})
+    notes = await run(lineup(mute, Vendor(name="other")), words)
+    assert everything(words) == notes.words()
+    assert ("vendor", "other") == notes.switches[0]
 
 
 # -- rotation ---------------------------------------------------------------------------------------------------------

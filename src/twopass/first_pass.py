@@ -73,6 +73,7 @@ class FirstPassRunner:
         self._set = settings
         self._streams = first_stream
         self._done = settled  # ms; all before has been said
+        self._answered = settled  # ... by somebody, not by a silence
         self._heards: deque[Heard] = deque()
         self._whole = Whole(tape, settled) if self._choice.hears_everything else None
         self._finishing = False
@@ -414,12 +415,13 @@ class FirstPassRunner:
         if rebased.final and isinstance(place, Whole):
             self._listener.fact(Settled(rebased.end))
             self._done = max(self._done, place.done_until)
+            self._answered = max(self._answered, self._done)
             self._forget_heards()
             self._next.look_for_better(self._done)
 
     def _pass_silence(self, stream: OpenStream, place: Place) -> None:
-        """No other stream need hear a silence again."""
-        nobody = self._pausing and all(heard.over for heard in self._heards)
+        """No other stream need hear a silence again: everybody who spoke was answered."""
+        nobody = self._pausing and all(heard.over and heard.start < self._answered for heard in self._heards)
         if nobody and isinstance(place, Whole) and place.end is None:
             self._done = max(self._done, milliseconds(stream.cursor.at) - _QUIET_MS)
             place.done_until = max(place.done_until, self._done)
@@ -437,18 +439,18 @@ class FirstPassRunner:
 
     async def _round(self, stream: OpenStream, place: Place, watchdog: Watchdog) -> None:
         """Wait for news, as long as there is hope."""
-        moves, sent = place.moves, stream.sent_seconds
+        moves, before = place.moves, stream.cursor.at
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(watchdog.seconds):
                 await self._news.wait()
             return
         stuck = moves == place.moves and (place.over or place.starving)
-        unanswered = stream.sent_seconds > sent and self._somebody_speaks(stream)
+        unanswered = self._spoke(milliseconds(before), milliseconds(stream.cursor.at))
         if watchdog.round(stuck=stuck, unanswered=unanswered):
             raise RecognizerTimeout("The recognizer does not answer any more.", provider=self.capabilities.provider)
 
-    def _somebody_speaks(self, stream: OpenStream) -> bool:
-        """Whether the segmenter hears somebody in what the stream is sent."""
-        return any(
-            place.end is None and milliseconds(stream.cursor.at) > place.start + _SPOKEN_MS for place in self._heards
+    def _spoke(self, start: int, end: int) -> bool:
+        """Whether the segmenter heard somebody in [start, end) ms, for long enough to be answered."""
+        return start < end and any(
+            heard.start + _SPOKEN_MS < end and (heard.end is None or heard.end > start) for heard in self._heards
         )

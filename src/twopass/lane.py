@@ -149,9 +149,9 @@ class Lane:
     def _crowded(self) -> bool:
         if not self._parts.realtime and self._merge.unfinished > _MOST_UNFINISHED:
             return True
-        needed = self.tape.end if self._first.needs_from is None else self._first.needs_from
-        behind = self.tape.end - min(self._cursor.at, needed + samples(self._parts.segmenter.max_utterance))
-        return behind > samples(_MOST_UNHEARD_MS)
+        if self._cursor.lag > samples(_MOST_UNHEARD_MS):
+            return True
+        return self._first.waiting_ms > _MOST_UNHEARD_MS + self._parts.segmenter.max_utterance
 
     def finalize(self) -> None:
         """End the running utterance where the tape ends now."""
