@@ -24,7 +24,7 @@ from twopass.reconciler import FOREVER, FirstPass, Settled
 from twopass.tape import Tape
 from twopass.types import Cut, Utterance
 
-SETTINGS = FirstPassSettings(backoff_seconds=0.001, silence_seconds=60, catch_up_ms=0)
+SETTINGS = FirstPassSettings(attempts=3, backoff_seconds=0.001, silence_seconds=60, catch_up_ms=0)
 STEP_MS = 100
 LATE_MS = 300
 """The voice detector knows so much later."""

@@ -23,7 +23,7 @@ class BreakerSettings:
     """
 
     failures: int = 3
-    rest_seconds: float = 5.0
+    rest_seconds: float = 1.0
     longest_rest_seconds: float = 300.0
 
 
@@ -41,13 +41,14 @@ class Breaker:
         """Whether it is taken for down."""
         return self._rest > 0
 
-    def would_allow(self, now: float) -> bool:
-        """Whether a stream may be tried; asks only."""
-        return now >= self._until
+    @property
+    def barred_until(self) -> float:
+        """When a stream may be opened next; asks only."""
+        return self._until
 
     def allow(self, now: float) -> bool:
         """Whether a stream may be opened. While open, a yes is for this one stream: the next has to wait."""
-        if not self.would_allow(now):
+        if now < self._until:
             return False
         if self.open:
             self._until = now + self._rest

@@ -223,7 +223,7 @@ class FirstPassRunner:
             assert isinstance(successor.place, Whole)
             successor.place.begin_at(self._done)
             return successor.place
-        if successor is not None or not self._choice.hears_everything:
+        if successor is not None or self._choice.hopeless or not self._choice.hears_everything:
             return None
         going_on = self._whole is not None and not self._whole.given_up
         return self._whole if going_on else Whole(self._tape, self._done)
@@ -283,9 +283,9 @@ class FirstPassRunner:
         """No wait for another recognizer; a growing one for the same again."""
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, StreamLimitReached) or self._choice.turns_away:
-            return 0.0
+            return self._choice.wait
         backoff = wait_exponential(self._set.backoff_seconds, max=2.0) + wait_random(0, self._set.backoff_seconds)
-        return backoff(state)
+        return max(backoff(state), self._choice.wait)
 
     def _tell_retry(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None

@@ -28,7 +28,7 @@ class FirstPassSettings:
             doubles each time.
     """
 
-    attempts: int = 3
+    attempts: int = 6
     backoff_seconds: float = 0.1
     silence_seconds: float = 5.0
     overlap_ms: int = 500

@@ -48,7 +48,7 @@ log = structlog.get_logger()
 
 _FRAMES_AT_ONCE = 32
 _MOST_UNHEARD_MS = 20_000
-_MOST_UNFINISHED = 8
+_MOST_UNANSWERED = 8
 _LONGEST_HOLE_MS = 65_000  # a little more than what the framing lets through: resamplers hold some audio back
 _WARM_UP = 10_240 // 32 * FRAME_SAMPLES
 """Audio that a new voice detector hears first: its memory is of that length."""
@@ -147,7 +147,7 @@ class Lane:
             await self._progress.wait()
 
     def _crowded(self) -> bool:
-        if not self._parts.realtime and self._merge.unfinished > _MOST_UNFINISHED:
+        if not self._parts.realtime and len(self._merge.unanswered) > _MOST_UNANSWERED:
             return True
         if self._cursor.lag > samples(_MOST_UNHEARD_MS):
             return True

@@ -15,6 +15,8 @@ from twopass.circuit import Breaker
 from twopass.errors import RecognizerError, RecognizerRejected, StreamLimitReached
 from twopass.recognizers import Capabilities, StreamingRecognizer
 
+_LONGEST_WAIT_SECONDS = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -46,9 +48,6 @@ class _Avoided:
     rest: float = 0.0
     hopeless: bool = False
 
-    def bars(self, now: float) -> bool:
-        return self.hopeless and now < self.until
-
 
 class Choice:
     """
@@ -70,32 +69,37 @@ class Choice:
 
     @property
     def hears_everything(self) -> bool:
-        """Whether the one that `pick` would give hears the whole tape, not utterance by utterance."""
-        index = self._first(Breaker.would_allow)
-        return index is not None and self.lines[index].capabilities.endpoints
-
-    @property
-    def hopeless(self) -> bool:
-        """Whether `pick` would give none."""
-        return self._first(Breaker.would_allow) is None
+        """Whether the next one hears the whole tape, not utterance by utterance."""
+        return self.lines[self._soonest()].capabilities.endpoints
 
     @property
     def turns_away(self) -> bool:
-        """Whether `pick` would give another one than the one in use."""
-        return self._first(Breaker.would_allow) not in (None, self.current)
+        """Whether the next one is another than the one in use."""
+        return self._soonest() != self.current
+
+    @property
+    def wait(self) -> float:
+        """How long (s) nobody may be tried."""
+        return max(0.0, self._barred_until(self._soonest()) - self._clock())
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether that is so long that the place is better left to the second pass."""
+        return self.wait > _LONGEST_WAIT_SECONDS
 
     def pick(self) -> int | None:
         """
-        Index of the one to open the next stream with; None if there is no use in trying any.
+        Index of the one to open the next stream with; None as long as nobody may be tried.
 
         If this session avoids all of them, it is the one that it may turn to soonest.
         """
-        return self._first(Breaker.allow)
+        index = self._soonest()
+        return index if self._allowed(index) else None
 
     def better(self) -> int | None:
         """Index of one that is preferred to the one in use and may be tried again."""
         now = self._clock()
-        well = (i for i in range(self.current) if now >= self._avoided[i].until and self._allowed(i, Breaker.allow))
+        well = (i for i in range(self.current) if now >= self._avoided[i].until and self._allowed(i))
         return next(well, None)
 
     def succeeded(self, index: int) -> None:
@@ -124,13 +128,22 @@ class Choice:
             avoided.hopeless = True
             avoided.until = max(avoided.until, now + avoided.rest)
 
-    def _first(self, asks: Callable[[Breaker, float], bool]) -> int | None:
+    def _soonest(self) -> int:
         now = self._clock()
-        order = sorted(range(len(self.lines)), key=lambda i: (max(self._avoided[i].until, now), i))
-        open_ = (i for i in order if i != self.on_trial and not self._avoided[i].bars(now))
-        return next((i for i in open_ if self._allowed(i, asks)), None)
 
-    def _allowed(self, index: int, asks: Callable[[Breaker, float], bool]) -> bool:
-        line = self.lines[index]
+        def order(index: int) -> tuple[float, float, int]:
+            return max(now, self._barred_until(index)), max(now, self._avoided[index].until), index
+
+        return min((i for i in range(len(self.lines)) if i != self.on_trial), key=order)
+
+    def _barred_until(self, index: int) -> float:
+        line, avoided = self.lines[index], self._avoided[index]
+        own = avoided.until if avoided.hopeless else 0.0
         # That a process of ours died says nothing about the next one.
-        return line.capabilities.local or asks(line.breaker, self._clock())
+        return own if line.capabilities.local else max(own, line.breaker.barred_until)
+
+    def _allowed(self, index: int) -> bool:
+        line, now = self.lines[index], self._clock()
+        if now < self._barred_until(index):
+            return False
+        return line.capabilities.local or line.breaker.allow(now)

@@ -41,7 +41,7 @@ from twopass.segmenter import (
     SegmentEvent,
     Started,
 )
-from twopass.types import Revision, Status, Utterance
+from twopass.types import Revision, Utterance
 
 # -- inputs -----------------------------------------------------------------------------------------------------------
 
@@ -124,7 +124,6 @@ class Merge:
         self.over = False
         self.unsettled: list[Utterance] = []
         self.unanswered: dict[str, Utterance] = {}
-        self.unfinished = 0
         self.last_stream = -1
         self.settled = 0
 
@@ -183,7 +182,6 @@ class Merge:
         identity = f"{self._channel}-{event.start}"
         utterance = self._open = Utterance(identity, event.start, cut_left=event.cut, channel=self._channel)
         self.unsettled.append(utterance)
-        self.unfinished += 1
         yield from self._fact(Opened(utterance))
         yield UtteranceOpened(utterance)
         if not event.cut:
@@ -216,10 +214,7 @@ class Merge:
         self.unsettled = [utterance for utterance in self.unsettled if _region_end(utterance) > self.settled]
 
     def _fact(self, fact: Fact) -> Iterator[Effect]:
-        for revision in self._reconciler.apply(fact):
-            if revision.status is Status.FINAL and not revision.utterance.endswith("-first"):
-                self.unfinished -= 1
-            yield revision
+        yield from self._reconciler.apply(fact)
 
 
 def _region_end(utterance: Utterance) -> int:

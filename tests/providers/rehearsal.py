@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from tests.scripted import ScriptedUtterances, scripted_parts, spoken
 
+from twopass.circuit import Breaker
 from twopass.errors import RecognizerRejected
 from twopass.first_pass_contract import FirstPassSettings
 from twopass.lane import SessionParts
-from twopass.lineup import alone
+from twopass.lineup import Line
 from twopass.outbox import Event, ProviderTrouble
 from twopass.recognizers import StreamingRecognizer, StreamOptions
 from twopass.second_pass import SecondPass, SecondPassSettings
@@ -100,30 +102,36 @@ def transcript(words: Words) -> list[tuple[str, int, int]]:
 
 
 async def rehearse(
-    recognizer: StreamingRecognizer,
+    first: StreamingRecognizer | Sequence[StreamingRecognizer],
     words: Words,
     ms: int,
     *,
     speed: float = 4.0,
     options: StreamOptions = _OPTIONS,
     settings: FirstPassSettings = _SETTINGS,
+    realtime: bool = False,
 ) -> Seen:
     """
     Speak these words (coded audio, see `tests.scripted`) to a session at so many times real time.
 
-    The recognizer is opened and closed here. The second pass refuses everything, so that the transcript is what the
-    first pass heard.
+    The recognizers (several are a list for failover) are opened and closed here. The second pass refuses everything,
+    so that the transcript is what the first pass heard.
     """
+    recognizers = [first] if isinstance(first, StreamingRecognizer) else first
+    lineup = tuple(Line(recognizer, Breaker()) for recognizer in recognizers)
     second = no_second_pass()
-    parts = replace(scripted_parts(second), first_pass=alone(recognizer), options=options, first_settings=settings)
+    parts = scripted_parts(second, realtime=realtime)
+    parts = replace(parts, first_pass=lineup, options=options, first_settings=settings)
     session, working = Watched(parts), asyncio.create_task(second.run())
-    await recognizer.open()
+    for recognizer in recognizers:
+        await recognizer.open()
     try:
         running = asyncio.create_task(session.run())
         await _speak(session, spoken(words, ms), speed)
         await running
     finally:
-        await recognizer.close()
+        for recognizer in recognizers:
+            await recognizer.close()
         working.cancel()
     return session.seen
 
