@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import psutil
+import structlog
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -46,6 +47,7 @@ def main(
     output: Annotated[Path, typer.Option(help="Where the JSON goes.")] = ROOT / "bench" / "vendors.json",
 ) -> None:
     """Measure; takes three times as long as somebody speaks, for each vendor."""
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     report = {name: asyncio.run(_measure(name, seconds, streams)) for name in vendors or VENDORS}
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -84,7 +86,7 @@ def _percentiles(name: str, values: Sequence[float]) -> dict[str, float | None]:
 
 
 async def _delays(name: str, address: str, pcm: bytes) -> tuple[dict[str, float], dict[str, float]]:
-    """Milliseconds from the moment at which a word's last audio is there to its first interim: bare, and ours."""
+    """Milliseconds from the moment at which a word's first audio is there to its first interim: bare, and ours."""
     bare, ours = sdks.BARE[name](address), _session(name, address)
     began = asyncio.get_running_loop().time() + 1.0
     async with bare as (write, shown), ours as session:
@@ -95,12 +97,12 @@ async def _delays(name: str, address: str, pcm: bytes) -> tuple[dict[str, float]
 
 
 def _since(shown: dict[str, float], began: float, pcm: bytes) -> dict[str, float]:
-    ends = {word.text: word.end for word in numbered(len(pcm) // 32 // 330, length=250, gap=80)}
+    starts = {word.text: word.start for word in numbered(len(pcm) // 32 // 330, length=250, gap=80)}
     delays = {}
     for text, at in shown.items():
-        if text in ends:
-            there = began + -(-ends[text] // _PIECE_MS) * _PIECE_MS / 1000 - _PIECE_MS / 1000
-            delays[text] = (at - there) * 1000
+        if text in starts:
+            sent = began + starts[text] // _PIECE_MS * _PIECE_MS / 1000
+            delays[text] = (at - sent) * 1000
     return delays
 
 
