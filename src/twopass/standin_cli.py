@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 from dataclasses import asdict
@@ -78,10 +79,16 @@ async def _serve(module: StandInModule, settings: StandInSettings, *, as_json: b
     try:
         async with module.stand_in(settings) as running:
             _introduce(module, running, as_json=as_json)
-            told = 0
+            told: set[int] = set()
             while not stop.is_set():
-                await asyncio.wait({asyncio.ensure_future(stop.wait())}, timeout=_LOOK_EVERY_SECONDS)
-                told = _tell(running, told, as_json=as_json)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_EVERY_SECONDS):
+                        await stop.wait()
+                _tell(running, told, as_json=as_json)
+        _tell(running, told, as_json=as_json)  # those that its end has ended
+    except ImportError as error:
+        fix = 'pip install "twopass[VENDOR]"'
+        raise ConfigError(f"The vendor's SDK is not installed: {error}.", code="not_installed", fix=fix) from error
     finally:
         await settings.ear.close()
 
@@ -98,14 +105,12 @@ def _introduce(module: StandInModule, running: StandIn, *, as_json: bool) -> Non
     _out.print(Text("\n  first_pass:\n" + "".join(f"    {line}\n" for line in profile.splitlines()), style="green"))
 
 
-def _tell(running: StandIn, told: int, *, as_json: bool) -> int:
-    """Report the connections that have ended, in their order; returns how many were told in all."""
-    for received in running.received[told:]:
-        if not received.ended:
-            break
-        told += 1
-        typer.echo(json.dumps(asdict(received), default=str) if as_json else _line(received))
-    return told
+def _tell(running: StandIn, told: set[int], *, as_json: bool) -> None:
+    """Report the connections that have ended since."""
+    for received in running.received:
+        if received.ended and received.number not in told:
+            told.add(received.number)
+            typer.echo(json.dumps(asdict(received), default=str) if as_json else _line(received))
 
 
 def _line(received: Received) -> str:
@@ -137,6 +142,6 @@ def _ear(text: str) -> Ear:
         path = Path(text.removeprefix("script:"))
         try:
             return ScriptedEar(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {error.strerror}.", fix="Name a text file.") from None
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{path} cannot be used: {error}.", fix="Name a text file with words in it.") from None
     return RecognizerEar(text)

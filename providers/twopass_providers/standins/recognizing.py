@@ -10,11 +10,12 @@ from typing import Any
 
 from twopass import recognizers
 from twopass.recognizers import StreamingRecognizer, StreamOptions
-from twopass.segmenter import Ended, SegmentEvent, Segmenter, Started
+from twopass.segmenter import Ended, Segmenter, SegmentEvent, Started
 from twopass.types import BYTES_PER_SAMPLE, SAMPLES_PER_MS, Hypothesis
 from twopass.vad import FRAME_BYTES, VoiceDetector
 
 DEFAULT = "pocketsphinx"
+_NO_WISHES = StreamOptions()
 _MS_BYTES = SAMPLES_PER_MS * BYTES_PER_SAMPLE
 
 
@@ -32,7 +33,7 @@ class RecognizerEar:
         self,
         provider: str = DEFAULT,
         settings: Mapping[str, Any] | None = None,
-        options: StreamOptions = StreamOptions(),
+        options: StreamOptions = _NO_WISHES,
     ) -> None:
         self._recognizer: StreamingRecognizer = recognizers.find(provider).streaming(settings or {})
         self._options = options
@@ -72,8 +73,9 @@ class RecognizerEar:
         listening = await self._voice.listen()
         try:
             async for piece in pcm:
-                for frame in cutter.whole_frames(piece):
-                    for judged in await listening.frames(frame):
+                if frames := cutter.whole_frames(piece):
+                    for i, judged in enumerate(await listening.frames(frames)):
+                        frame = frames[i * FRAME_BYTES : (i + 1) * FRAME_BYTES]
                         cutter.takes(frame, judged.probability, judged.loudness)
             cutter.ends()
         finally:
@@ -132,12 +134,12 @@ class _Cutter:
         self._kept_from = 0  # ms
         self._open: _Heard | None = None
 
-    def whole_frames(self, pcm: bytes) -> list[bytes]:
-        """The voice detector takes frames; what is less waits for more."""
+    def whole_frames(self, pcm: bytes) -> bytes:
+        """The voice detector takes whole frames; what is less waits for more."""
         data = self._rest + pcm
         whole = len(data) // FRAME_BYTES * FRAME_BYTES
         self._rest = data[whole:]
-        return [data[at : at + FRAME_BYTES] for at in range(0, whole, FRAME_BYTES)]
+        return data[:whole]
 
     def takes(self, frame: bytes, probability: float, loudness: float) -> None:
         """The next frame, and what the voice detector says of it."""
@@ -173,4 +175,4 @@ class _Cutter:
         """Audio that no coming utterance can need."""
         old = max(0, before - self._kept_from)
         del self._kept[: old * _MS_BYTES]
-        self._kept_from += min(old, before)
+        self._kept_from += old

@@ -13,15 +13,15 @@ _FRAME_MS = 20
 _FRAME_BYTES = _FRAME_MS * SAMPLES_PER_MS * BYTES_PER_SAMPLE
 _FRAMES_PER_WORD = 20
 """400 ms: two and a half words a second."""
-_SHORTEST_FRAMES = 5
-"""A click is no word."""
+_SHORTEST_FRAMES = 11
+"""Less than half a word is none."""
 _LOUD = 0.01
 """Root mean square of a frame (0..1) from which it is sound: about -40 dB."""
 
 
 class ScriptedEar:
     """
-    Says the next words of a text while there is sound, 2.5 words a second, and again from its beginning when it is over.
+    Says the next words of a text while there is sound, 2.5 a second, and begins again when the text is over.
 
     It goes on where it was over all connections. What was not said finally is not over: if a connection breaks and
     its audio is sent again over the next one, the same words are said.
@@ -51,12 +51,12 @@ class ScriptedEar:
         sound, said, told = _Sound(), 0, 0
         async for piece in pcm:
             for now in sound.hears(piece):
-                words = self._words(sound)
-                if words and sound.silent_ms >= self._endpoint_ms:
-                    yield self._final(words, said, words[-1].end)
-                    said = told = words[-1].end
+                if sound.silent_ms >= self._endpoint_ms:
+                    if words := self._words(sound):
+                        yield self._final(words, said, words[-1].end)
+                        said = told = words[-1].end
                     sound.forgets()
-                elif words and now - told >= self._interim_ms:
+                elif now - told >= self._interim_ms and (words := self._words(sound)):
                     told = now
                     yield Hypothesis(said, now, words, stable=len(words) - 1)
         words = self._words(sound)
