@@ -42,9 +42,11 @@ format: $(READY) ## Format the code and fix what can be fixed
 
 bench: $(READY) ## Measure latency, accuracy, stability and load: one table, one JSON in bench/
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.vendors
 
-faults: $(READY) ## Break everything that can break, 300 times, and compare every word (FAULTS=short: a minute)
+faults: $(READY) ## Break everything that can break, 400 times, and compare every word (FAULTS=short: two minutes)
 	$(BIN)/python -m tests.faults $(if $(filter short,$(FAULTS)),--short)
+	$(BIN)/python -m tests.faults.vendors $(if $(filter short,$(FAULTS)),--short)
 
 load: $(READY) ## Two hundred sessions at once for three minutes (LOAD=short: 40 for 20 seconds)
 	$(BIN)/python -m tests.faults.load $(if $(filter short,$(LOAD)),--short)

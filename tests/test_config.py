@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -13,9 +14,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from twopass import recognizers
 from twopass.config import Config, PassConfig, Profile, ServerConfig, load, parse
 from twopass.cost.rates import Money
-from twopass.errors import ConfigError
+from twopass.errors import ConfigError, RecognizerUnavailable
 
 LOCAL = Path(__file__).parents[1] / "configs" / "local.yaml"
 PROFILE = {"first_pass": {"provider": "a"}, "second_pass": {"provider": "b"}}
@@ -173,3 +175,24 @@ def test_local_configuration_shows_every_name(part: str) -> None:
     plain = Profile(first_pass=PassConfig(provider="a"), second_pass=PassConfig(provider="b"))
     demo = yaml.safe_load(LOCAL.read_text())["profiles"]["demo"]
     assert set(asdict(getattr(plain, part))) == set(demo[part])
+
+
+CONFIGS = sorted(LOCAL.parent.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=[path.stem for path in CONFIGS])
+def test_every_configuration_is_ready_to_use(path: Path) -> None:
+    """It loads, and its passes are installed providers whose settings are theirs (what a key opens, it may lack)."""
+    for profile in load(path).profiles.values():
+        firsts = [profile.first_pass, *profile.first_pass.failover]
+        for part, kind in [*((first, "streaming") for first in firsts), (profile.second_pass, "utterance")]:
+            with contextlib.suppress(RecognizerUnavailable):
+                getattr(recognizers.find(part.provider), kind)(part.settings)
+
+
+def test_failover_and_race_belong_to_the_first_pass() -> None:
+    """The second pass has a fallback only: said by name."""
+    second = {"provider": "b", "failover": [{"provider": "c"}]}
+    document = {"default": "p", "profiles": {"p": {"first_pass": {"provider": "a"}, "second_pass": second}}}
+    with pytest.raises(ConfigError, match="first pass"):
+        parse(yaml.safe_dump(document))
