@@ -91,6 +91,7 @@ async def sarvam(address: str) -> AsyncIterator[Bare]:
     """sarvamai's realtime client."""
     from sarvamai import AsyncSarvamAI
     from sarvamai.environment import SarvamAIEnvironment
+    from sarvamai.types import RealtimeAudioInput, RealtimeEnd
 
     place = SarvamAIEnvironment(base="http://127.0.0.1:1", creative="http://127.0.0.1:1", production=address)
     client = AsyncSarvamAI(api_subscription_key="stand-in", environment=place)
@@ -103,8 +104,9 @@ async def sarvam(address: str) -> AsyncIterator[Bare]:
 
         async def write() -> None:
             while (piece := await queue.get()) is not None:
-                await socket.audio_input(audio=base64.b64encode(piece).decode())
-            await socket.end()
+                sent = RealtimeAudioInput(audio=base64.b64encode(piece).decode())
+                await socket.send_realtime_audio_input(sent)
+            await socket.send_realtime_end(RealtimeEnd())
 
         async def read() -> None:
             async for message in socket:

@@ -40,7 +40,6 @@ RAISED: dict[str, type[RecognizerError]] = {
     "ValueError": RecognizerRejected,
     "TypeError": RecognizerRejected,
     "NotImplementedError": RecognizerRejected,
-    "Exception": RecognizerUnavailable,
     "OSError": RecognizerUnavailable,
     "ImportError": RecognizerUnavailable,
 }
@@ -59,6 +58,7 @@ _MISSING = re.compile(r"\b404\b.*not found", re.IGNORECASE | re.DOTALL)
 _NO_PLATFORM = re.compile(r"failed to initialize platform", re.IGNORECASE)
 _UNREACHABLE = re.compile(r"\bcode=-?\d+|connection (was )?refused|dns|no route|unreachable", re.IGNORECASE)
 _SPOKEN = re.compile(r"\s*Response text:.*?(?=\s*SessionId:|$)", re.DOTALL)
+_STACK = re.compile(r"\[CALL STACK BEGIN\].*?\[CALL STACK END\]", re.DOTALL)
 _SPACE = re.compile(r"\s+")
 
 
@@ -86,5 +86,5 @@ def raised(error: Exception) -> RecognizerError | None:
     kind = next((RAISED[name] for name in names if name in RAISED), None)
     if kind is None:
         return None
-    first = str(error).partition("[CALL STACK BEGIN]")[0].strip()
-    return kind(f"Azure's SDK cannot be started: {first}", provider=NAME, fix=_FIXES[kind])
+    text = _SPACE.sub(" ", _STACK.sub("", str(error))).strip()
+    return kind(f"Azure's SDK cannot be started: {text}", provider=NAME, fix=_FIXES[kind])

@@ -58,6 +58,7 @@ class AzureStandIn:
         self._active = 0
         self._stopping = asyncio.Event()
         self._entries: dict[ServerConnection, Received] = {}  # of those that are at the door
+        self._watches: set[asyncio.Task[None]] = set()
 
     @property
     def address(self) -> str:
@@ -97,6 +98,9 @@ class AzureStandIn:
         entry = Received(len(self.received) + 1, options=options_of(request))
         self.received.append(entry)
         self._entries[socket] = entry
+        watch = asyncio.create_task(self._watch(socket))
+        self._watches.add(watch)
+        watch.add_done_callback(self._watches.discard)
         kind = at_the_door(of_connection(self._set.faults, entry.number))
         if kind is None:
             return None if request.path.split("?")[0] == PATH else self._refused(socket, entry, "not_found", 404, PATH)
@@ -105,15 +109,22 @@ class AzureStandIn:
             await self._stopping.wait()
             return self._refused(socket, entry, kind, *UPGRADES["upgrade_503"])
         if kind == "upgrade_307":
-            self._entries.pop(socket)
+            self._entries.pop(socket, None)
             response = socket.respond(HTTPStatus.TEMPORARY_REDIRECT, "")
             response.headers["Location"] = f"{self.address}{PATH}"
             return response
         return self._refused(socket, entry, kind, *UPGRADES[kind])
 
+    async def _watch(self, socket: ServerConnection) -> None:
+        """Note a client that goes away before it is let in."""
+        await socket.wait_closed()
+        left = self._entries.pop(socket, None)
+        if left is not None:
+            left.ended = left.ended or "cancelled"
+
     def _refused(self, socket: ServerConnection, entry: Received, how: str, code: int, text: str) -> Response:
         entry.ended = how
-        self._entries.pop(socket)
+        self._entries.pop(socket, None)
         response = socket.respond(HTTPStatus(code), text)
         if code in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
             response.headers["Retry-After"] = "7"  # the SDK ignores it

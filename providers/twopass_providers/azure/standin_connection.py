@@ -28,7 +28,7 @@ class Limits:
 
     Attributes:
         streams: Connections at once.
-        turn_seconds: It ends a turn after so much audio; None: only at the end of the audio.
+        turn_seconds: It ends a turn after so much audio, between two phrases; None: only at the end of the audio.
         connection_seconds: The longest connection, dropped without a word; None: there is no limit.
         idle_seconds: A connection on which nothing comes for so long is dropped too.
     """
@@ -151,12 +151,11 @@ class Connection:
         self._entry.audio_ms = self._earlier_ms + turn.heard_ms
         await self._strike()
         limit = self._limits.turn_seconds
-        if limit is not None and turn.heard_ms >= limit * 1000:
-            await self._end_turn(turn)
-
-    async def _end_turn(self, turn: Turn) -> None:
-        await turn.caught_up(_CATCHING_UP_SECONDS)
-        await turn.end_early()
+        if frame.body and limit is not None and turn.heard_ms >= limit * 1000:
+            await turn.caught_up(_CATCHING_UP_SECONDS)
+            # Assumption: between two phrases. In the middle of one, nothing would ever be acknowledged of a long one.
+            if not turn.speaking:
+                await turn.end_early()
 
     # -- what goes wrong --------------------------------------------------------------------------------------------
 
@@ -165,7 +164,8 @@ class Connection:
             kind = self._faults.pop(0).kind
             if kind == "turn_end":
                 if self._turn is not None:
-                    await self._end_turn(self._turn)
+                    await self._turn.caught_up(_CATCHING_UP_SECONDS)
+                    await self._turn.end_early()
                 continue
             self._ended(kind)
             await self._misbehave(kind)

@@ -46,6 +46,10 @@ class Turn:
         request: Its id, as the client wrote it.
         tag: The service's name for it.
         send: Says something to the client.
+
+    Attributes:
+        rate: Samples per second of the audio; 0 before its header came.
+        speaking: A phrase has begun and is not settled.
     """
 
     def __init__(
@@ -59,7 +63,7 @@ class Turn:
         send: Callable[[str], Awaitable[None]],
     ) -> None:
         self.request = request
-        self.rate = 0  # of the audio; 0: nothing came yet
+        self.rate = 0
         self._tag = tag
         self._asks = asks
         self._ear = ear
@@ -69,7 +73,7 @@ class Turn:
         self._audio: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._bytes = 0
         self._done = 0  # ms; acknowledged
-        self._speaking = False
+        self.speaking = False
         self._task = asyncio.create_task(self._run())
 
     @property
@@ -132,14 +136,14 @@ class Turn:
 
     async def _pass_silence(self) -> None:
         until = self.heard_ms - _MARGIN_MS
-        if not self._speaking and until - self._done >= self._asks.silence_ms:
+        if not self.speaking and until - self._done >= self._asks.silence_ms:
             # Assumption: after every so long silence, and not only before the first word.
             await self._say("speech.phrase", wire.nothing("InitialSilenceTimeout", self._done, until))
             self._done = until
 
     async def _answer(self, hypothesis: Hypothesis) -> None:
-        if hypothesis.words and not self._speaking:
-            self._speaking = True
+        if hypothesis.words and not self.speaking:
+            self.speaking = True
             await self._say("speech.startDetected", wire.offset(hypothesis.words[0].start))
         if not hypothesis.final:
             believed = wire.interim(hypothesis, self._asks)
@@ -153,7 +157,7 @@ class Turn:
     async def _final(self, said: Hypothesis) -> None:
         phrase = wire.final(said, self._asks) if said.words else wire.nothing("NoMatch", said.start, said.end)
         await self._say("speech.phrase", phrase)
-        self._done, self._speaking = said.end, False
+        self._done, self.speaking = said.end, False
 
     async def _say(self, path: str, body: Fields | None = None) -> None:
         if self._latency:

@@ -65,7 +65,9 @@ def test_how_sure_azure_is_goes_with_the_word() -> None:
 
 
 LETTERS = "abAB5'-.,$*?ß你好。が ก"
-texts = st.lists(st.text(LETTERS, min_size=1, max_size=6), max_size=7).map(lambda parts: " ".join(" ".join(parts).split()))
+texts = st.lists(st.text(LETTERS, min_size=1, max_size=6), max_size=7).map(
+    lambda parts: " ".join(" ".join(parts).split())
+)
 words_said = st.lists(st.text(LETTERS.replace(" ", ""), max_size=5), min_size=1, max_size=7)
 
 

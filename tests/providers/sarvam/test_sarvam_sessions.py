@@ -12,7 +12,7 @@ from tests.scripted import numbered
 from twopass.types import Clock, Word, Words
 
 pytestmark = needs_sdk
-SPEED = 6.0
+SPEED = 10.0
 PLACES = (*numbered(6, start=300), *numbered(10, start=2_700), *numbered(4, start=6_200))
 WORDS = tuple(Word(str(i + 1), place.start, place.end) for i, place in enumerate(PLACES))
 MS = 8_000
@@ -59,8 +59,8 @@ async def test_a_silence_in_a_word_loses_and_doubles_nothing(kind: str) -> None:
     """A server that stays connected and says nothing is noticed while somebody speaks."""
     words = numbered(40, start=300)
     async with rehearsal(f"1:{kind}@2") as on:
-        on.recognizer.capabilities = replace(on.recognizer.capabilities, answers_within_seconds=2.0)
-        seen = await rehearse(on.recognizer, words, 11_000, speed=2.0)
+        on.recognizer.capabilities = replace(on.recognizer.capabilities, answers_within_seconds=1.5)
+        seen = await rehearse(on.recognizer, words, 11_000, speed=3.0)
     assert [word.text for word in words] == [text for text, _, _ in seen.finals]
     assert kind == on.stand_in.received[0].ended
     assert "ok" == on.stand_in.received[-1].ended

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -18,6 +19,8 @@ from tests.waiting import until
 from twopass.errors import RecognizerRejected
 from twopass.recognizers import StreamOptions
 from twopass.types import Clock, Usage
+from twopass_providers.sarvam import StreamingSarvam
+from twopass_providers.sarvam.settings import SarvamSettings
 from twopass_providers.sarvam.standin import LIMITS
 
 pytestmark = needs_sdk
@@ -202,12 +205,12 @@ async def test_silence_on_our_side_does_not_end_the_stream() -> None:
         async for piece in pieces(pcm[3_000 * 32 :]):
             yield piece
 
-    patience = 2.0
+    patience = 3.0
     limits = replace(LIMITS, silent_seconds=patience)
     async with rehearsal(limits=limits, settings={"ping_seconds": 0.05}) as on:
         hearing = asyncio.create_task(hear(on.recognizer, paused()))
         await until(lambda: bool(on.stand_in.received) and on.stand_in.received[0].audio_ms == 3_000)
-        await asyncio.sleep(patience * 1.5)
+        await asyncio.sleep(patience * 1.3)
         pause.set()
         heard = await hearing
     assert heard.error is None
@@ -278,3 +281,19 @@ async def test_an_error_of_the_audio_is_passed_on() -> None:
         with pytest.raises(LookupError, match="no tape"):
             await hear(on.recognizer, broken())
         await until(lambda: on.stand_in.received[0].ended == "cancelled")
+
+
+async def test_neither_the_key_nor_the_words_go_to_a_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Also where everything is logged, and when the connection is refused."""
+    caplog.set_level(logging.DEBUG)
+    async with rehearsal("2:upgrade_401", "3:bad_key") as on:
+        settings = SarvamSettings.model_validate({"endpoint": on.stand_in.address})
+        recognizer = StreamingSarvam(settings, "sk_secret")
+        await recognizer.open()
+        heard = [await hear(recognizer, spoken(numbered(3), 1_500)) for _ in range(3)]
+        await recognizer.close()
+    assert ["1", "2", "3"] == heard[0].texts
+    assert [True, False, False] == [one.error is None for one in heard]
+    assert not any("sk_secret" in repr(one.error) + str(one.error) for one in heard)
+    logged = [record.getMessage() for record in caplog.records if record.name == "websockets.client"]
+    assert not any("sk_secret" in line or "transcript" in line for line in logged)
