@@ -27,13 +27,13 @@ from rich.progress import track
 from tests.faults.serving import ROOT
 from tests.providers.rehearsal import Seen, rehearse, transcript
 from tests.scripted import numbered
-from twopass_providers.azure import standin as azure
 
 from twopass import recognizers
 from twopass.compare.timeline import percentile
 from twopass.first_pass_contract import FirstPassSettings
 from twopass.recognizers import StreamingRecognizer
 from twopass.types import Clock, Word, Words
+from twopass_providers.azure import standin as azure
 from twopass_providers.google import standin as google
 from twopass_providers.standins import Received, StandInSettings
 from twopass_providers.standins.ears import CodedEar
@@ -146,7 +146,8 @@ def _recognizer(name: str, address: str, **settings: Any) -> StreamingRecognizer
 
 def _sentences(ms: int) -> Words:
     """Eight words in a row, then a pause that a vendor takes for the end; never silent for longer than that."""
-    words, at = [], 300
+    words: list[Word] = []
+    at = 300
     while at + 260 <= ms:
         words.append(Word(str(len(words) + 1), at, at + 220))
         at += 260 if len(words) % 8 else 900

@@ -100,13 +100,17 @@ class Call:
 
     def _deadline(self) -> float | None:
         """When it is given up. While audio comes, the first pass says so: it knows whether somebody speaks."""
-        ends = []
-        if self._connecting is not None:
-            pauses = self._set.sdk_retries * messages.RETRY_MS / 1000
-            ends.append(self._connecting + self._set.connect_seconds + pauses)
-        if self._drained:
-            ends.append(max(self._last, self._all_sent) + self._set.finish_seconds)
+        ends = [end for end in (self._connect_deadline, self._finish_deadline) if end is not None]
         return min(ends, default=None)
+
+    @property
+    def _connect_deadline(self) -> float | None:
+        pauses = self._set.sdk_retries * messages.RETRY_MS / 1000
+        return None if self._connecting is None else self._connecting + self._set.connect_seconds + pauses
+
+    @property
+    def _finish_deadline(self) -> float | None:
+        return max(self._last, self._all_sent) + self._set.finish_seconds if self._drained else None
 
     @property
     def _all_sent(self) -> float:
@@ -115,7 +119,7 @@ class Call:
         return self._began + Pace(self._set.burst_seconds, _PACE).wait(seconds, 0.0)
 
     def _too_late(self) -> RecognizerError:
-        if self._connecting is not None:
+        if self._connect_deadline is not None and self._connect_deadline <= self._loop.time():
             text = f"Azure cannot be reached within {self._set.connect_seconds:g} s."
             return RecognizerTimeout(text, provider=NAME, code="connect_timeout", fix="Check network and endpoint.")
         text = f"Azure does not answer within {self._set.finish_seconds:g} s to the end of the audio."

@@ -28,6 +28,7 @@ from twopass_providers.azure.messages import (
 )
 from twopass_providers.azure.settings import NAME, AzureSettings
 
+THREAD = "azure-session"
 Tell = Callable[[Event], None]
 
 
@@ -48,7 +49,7 @@ class Session:
         self._tell = tell
         self._pushed: Any = None
         self._over = threading.Event()
-        threading.Thread(target=self._live, name="azure-session", daemon=True).start()
+        threading.Thread(target=self._live, name=THREAD, daemon=True).start()
 
     def write(self, pcm: bytes) -> None:
         """

@@ -168,6 +168,8 @@ class Connection:
                     await self._turn.end_early()
                 continue
             self._ended(kind)
+            if self._turn is not None:
+                await self._turn.caught_up(_CATCHING_UP_SECONDS)
             await self._misbehave(kind)
 
     async def _misbehave(self, kind: str) -> None:
@@ -186,8 +188,6 @@ class Connection:
             await self._break(kind)
 
     async def _break(self, kind: str) -> None:
-        if self._turn is not None:
-            await self._turn.caught_up(_CATCHING_UP_SECONDS)
         if kind in CLOSES:
             code, reason = CLOSES[kind]
             await self._socket.close(code, reason)

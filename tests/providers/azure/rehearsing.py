@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,11 +13,13 @@ from typing import Any
 
 import pytest
 from tests.providers.rehearsal import transcript
+from tests.waiting import until
 
 from twopass.errors import RecognizerError
 from twopass.recognizers import StreamOptions
 from twopass.types import Hypothesis, Usage
 from twopass_providers.azure import StreamingAzure, provider
+from twopass_providers.azure.session import THREAD
 from twopass_providers.azure.standin import LIMITS, AzureStandIn, Limits, stand_in
 from twopass_providers.azure.standin_faults import KINDS
 from twopass_providers.standins import StandInSettings
@@ -126,6 +129,12 @@ async def hear(
     except RecognizerError as error:
         heard.error = error
     return heard
+
+
+async def quiet() -> int:
+    """The number of threads, when those of earlier streams are gone."""
+    await until(lambda: not any(thread.name == THREAD for thread in threading.enumerate()))
+    return threads()
 
 
 def threads() -> int:

@@ -22,6 +22,11 @@ TICKS = 10_000
 FAR = 1_000_000
 
 
+def settings(**values: object) -> AzureSettings:
+    """Checked settings."""
+    return AzureSettings.model_validate(values)
+
+
 def span(start: int, end: int) -> dict[str, int]:
     """As Azure writes it."""
     return {"Offset": start * TICKS, "Duration": (end - start) * TICKS}
@@ -145,7 +150,8 @@ bodies = st.tuples(st.booleans(), st.integers(0, 5_000), st.integers(0, 900), st
 @given(st.lists(bodies, max_size=12), st.integers(0, 6_000))
 def test_finals_follow_each_other_whatever_azure_says(said: list[tuple[bool, int, int, str, bool]], heard: int) -> None:
     """Without gap or overlap, within the audio, words in order; each interim begins at the last final."""
-    hearing, answers = Hearing(), []
+    hearing = Hearing()
+    answers: list[Hypothesis] = []
     for final, start, length, text, matched in said:
         end = start + length
         spoken = [(text, start, start + length // 2), (text, start + length // 2, end)]
@@ -166,7 +172,7 @@ def test_finals_follow_each_other_whatever_azure_says(said: list[tuple[bool, int
 
 def test_wishes_become_the_sdks_settings() -> None:
     """Under the SDK's names; what nobody wished is left to its defaults."""
-    settings = AzureSettings(
+    wanted = settings(
         region="westeurope",
         endpoint_id="1-2-3",
         segmentation_silence_ms=700,
@@ -177,7 +183,7 @@ def test_wishes_become_the_sdks_settings() -> None:
         max_waiting_seconds=20,
     )
     options = StreamOptions(language="en_US", languages=("de-DE",), phrases=("Kerning",), profanity=Profanity.REMOVED)
-    plan = messages.plan(settings, options)
+    plan = messages.plan(wanted, options)
     assert (("en-US", "de-DE"), ("Kerning",), "Removed", False) == (
         plan.languages,
         plan.phrases,
@@ -196,7 +202,7 @@ def test_wishes_become_the_sdks_settings() -> None:
     } == plan.properties
     assert "2" == plan.internals["SPEECH-Error-MaxRetryCount"]
     assert "20000" == plan.internals["SPEECH-MaxBufferSizeMs"]
-    bare = messages.plan(AzureSettings(), StreamOptions())
+    bare = messages.plan(settings(), StreamOptions())
     assert (("en-US",), "") == (bare.languages, bare.profanity)
     assert 2 == len(bare.properties)
 
@@ -204,7 +210,7 @@ def test_wishes_become_the_sdks_settings() -> None:
 def test_too_many_languages_are_refused() -> None:
     """Azure's limit is said as a sentence with a way out; the same language twice counts once."""
     tags = tuple(f"x{letter}-XX" for letter in "abcdefghij")
-    assert 10 == len(messages.plan(AzureSettings(), StreamOptions(language=tags[0], languages=tags)).languages)
+    assert 10 == len(messages.plan(settings(), StreamOptions(language=tags[0], languages=tags)).languages)
     with pytest.raises(RecognizerRejected, match="at most 10") as caught:
-        messages.plan(AzureSettings(), StreamOptions(language="en-US", languages=tags))
+        messages.plan(settings(), StreamOptions(language="en-US", languages=tags))
     assert caught.value.fix

@@ -11,7 +11,17 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.providers.azure.rehearsing import ENGLISH, Rehearsal, endless, hear, needs_sdk, pieces, rehearsal, threads
+from tests.providers.azure.rehearsing import (
+    ENGLISH,
+    Rehearsal,
+    endless,
+    hear,
+    needs_sdk,
+    pieces,
+    quiet,
+    rehearsal,
+    threads,
+)
 from tests.providers.rehearsal import transcript
 from tests.scripted import numbered, spoken
 from tests.waiting import until
@@ -264,7 +274,7 @@ async def test_an_abandoned_stream_leaves_nothing_behind(how: str) -> None:
     """No task, thread or socket of 20 of them stays, nor an object of the SDK; the next stream hears its sentence."""
     async with rehearsal() as on:
         tasks, sockets = len(asyncio.all_tasks()), len(psutil.Process().net_connections())
-        before = threads()
+        before = await quiet()
         await hear(on.recognizer, spoken(numbered(4), 1_500))
         for _ in range(20):
             await _abandoned(on, how)
@@ -288,7 +298,7 @@ def _of_sdk() -> list[str]:
 async def test_abandoning_a_stream_waits_for_nobody(fault: str) -> None:
     """Where the SDK waits for an answer before it stops, the event loop does not; the threads go by themselves."""
     async with rehearsal(fault) as on:
-        before = threads()
+        before = await quiet()
         answers: Any = on.recognizer.stream(endless(), ENGLISH)
         waiting = asyncio.create_task(anext(answers))
         await until(lambda: bool(on.stand_in.received))
@@ -309,7 +319,7 @@ async def test_an_error_of_the_audio_is_passed_on() -> None:
         raise LookupError("no tape")
 
     async with rehearsal() as on:
-        before = threads()
+        before = await quiet()
         with pytest.raises(LookupError, match="no tape"):
             await hear(on.recognizer, broken())
         await until(lambda: threads() <= before)
