@@ -26,13 +26,15 @@ demo: $(READY) ## The same, but end after the sample's last final
 test: $(READY) ## Run the tests
 	$(BIN)/pytest
 
-# The browser's tests are in `make test`: what they cover is not Python. So are the faults: other tests cover the same.
+# The browser's tests are in `make test`: what they cover is not Python. So are the faults, the vendors' too: other tests
+# cover the same code.
 check: $(READY) ## Format, lint, strict types, and the tests with coverage
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q --ignore tests/gateway/test_page.py --ignore tests/faults
+	$(BIN)/coverage run -m pytest -q --ignore tests/gateway/test_page.py --ignore tests/faults \
+	    --ignore-glob 'tests/providers/*/test_*_faults.py' --ignore-glob 'tests/providers/*/test_*_sessions.py'
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 

@@ -29,7 +29,7 @@ from twopass_providers.azure.session import Session, Tell
 from twopass_providers.azure.settings import NAME, AzureSettings
 
 _DISTRIBUTION = "azure-cognitiveservices-speech"
-_MODULE = "azure.cognitiveservices.speech"
+MODULE = "azure.cognitiveservices.speech"
 _INSTALL = 'pip install "twopass[azure]"'
 
 
@@ -52,7 +52,7 @@ class StreamingAzure:
     async def open(self) -> None:
         """Load the SDK. Raises RecognizerUnavailable."""
         try:
-            self._sdk = self._sdk or await asyncio.to_thread(import_module, _MODULE)
+            self._sdk = self._sdk or await asyncio.to_thread(import_module, MODULE)
         except (ImportError, OSError) as error:
             raise refusals.raised(error) or error from error
 
@@ -123,7 +123,7 @@ class Azure:
 
 def _installed() -> bool:
     try:
-        return find_spec(_MODULE) is not None
+        return find_spec(MODULE) is not None
     except ModuleNotFoundError:  # not even azure
         return False
 

@@ -18,6 +18,7 @@ from twopass_providers.azure.settings import NAME, AzureSettings
 _BYTES_PER_MS = SAMPLE_RATE * BYTES_PER_SAMPLE // 1000
 _CHUNK = 100 * _BYTES_PER_MS
 _PACE = 2.0
+_GIVING_UP_SECONDS = 1.0
 
 
 class Call:
@@ -37,6 +38,7 @@ class Call:
         self._sent = 0  # bytes
         self._began = self._loop.time()
         self._connecting: float | None = self._began  # since when it tries to reach Azure
+        self._breaks = 0  # of the connection, since the last phrase
         self._drained = False  # the audio has ended
         self._last = self._began  # when something happened
         self._waiting: asyncio.Timeout | None = None  # for the next event
@@ -97,6 +99,9 @@ class Call:
             self._connecting = None
         elif isinstance(event, Disconnected):
             self._connecting = self._last
+            self._breaks += 1
+        elif isinstance(event, Said) and event.final:
+            self._breaks = 0
 
     def _deadline(self) -> float | None:
         """When it is given up. While audio comes, the first pass says so: it knows whether somebody speaks."""
@@ -105,8 +110,16 @@ class Call:
 
     @property
     def _connect_deadline(self) -> float | None:
-        pauses = self._set.sdk_retries * messages.RETRY_MS / 1000
-        return None if self._connecting is None else self._connecting + self._set.connect_seconds + pauses
+        if self._connecting is None:
+            return None
+        if self._given_up:
+            return self._connecting + _GIVING_UP_SECONDS
+        return self._connecting + self._set.connect_seconds + self._set.sdk_retries * messages.RETRY_MS / 1000
+
+    @property
+    def _given_up(self) -> bool:
+        """The SDK has no retry left. It should say so, but says nothing if Azure closed the connection in order."""
+        return self._breaks > self._set.sdk_retries
 
     @property
     def _finish_deadline(self) -> float | None:
@@ -120,6 +133,8 @@ class Call:
 
     def _too_late(self) -> RecognizerError:
         if self._connect_deadline is not None and self._connect_deadline <= self._loop.time():
+            if self._given_up:
+                return RecognizerCrashed("Azure closed the connection.", provider=NAME)
             text = f"Azure cannot be reached within {self._set.connect_seconds:g} s."
             return RecognizerTimeout(text, provider=NAME, code="connect_timeout", fix="Check network and endpoint.")
         text = f"Azure does not answer within {self._set.finish_seconds:g} s to the end of the audio."

@@ -73,7 +73,7 @@ def _internals(settings: AzureSettings) -> dict[str, str]:
     internals = {
         "SPEECH-Error-MaxRetryCount": settings.sdk_retries,
         "SPEECH-Error-RetryDurationMS": RETRY_MS,
-        "SPEECH-StopRecognitionTimeoutInSeconds": 1,
+        "SPEECH-StopRecognitionTimeoutInSeconds": 0,  # stopped is what nobody listens to any more
         "SPEECH-TransmitLengthBeforThrottleMs": round(settings.burst_seconds * 1000),
     }
     if settings.max_waiting_seconds is not None:

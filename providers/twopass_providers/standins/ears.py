@@ -83,10 +83,12 @@ class CodedEar:
     Attributes:
         interim_ms: So much new audio between interims.
         endpoint_ms: So much silence after words makes a final.
+        longest_ms: So does so much speech without a pause, but for its last word; None: it may be endless.
     """
 
     interim_ms: int = 200
     endpoint_ms: int = 500
+    longest_ms: int | None = None
 
     async def open(self) -> None:
         """Nothing to load."""
@@ -104,6 +106,10 @@ class CodedEar:
                 yield Hypothesis(said, words[-1].end, words, final=True, stable=len(words))
                 said = told = words[-1].end
                 hearing.forget()
+            elif self.longest_ms is not None and len(words) > 1 and hearing.ms - said >= self.longest_ms:
+                yield Hypothesis(said, words[-2].end, words[:-1], final=True, stable=len(words) - 1)
+                said = told = words[-2].end
+                hearing.words[:] = words[-1:]
             elif words and hearing.ms - told >= self.interim_ms:
                 told = hearing.ms
                 yield Hypothesis(said, hearing.ms, words, stable=max(0, len(words) - 2))

@@ -273,8 +273,8 @@ async def _abandoned(on: Rehearsal, how: str) -> None:
 async def test_an_abandoned_stream_leaves_nothing_behind(how: str) -> None:
     """No task, thread or socket of 20 of them stays, nor an object of the SDK; the next stream hears its sentence."""
     async with rehearsal() as on:
-        tasks, sockets = len(asyncio.all_tasks()), len(psutil.Process().net_connections())
         before = await quiet()
+        tasks, sockets = len(asyncio.all_tasks()), len(psutil.Process().net_connections())
         await hear(on.recognizer, spoken(numbered(4), 1_500))
         for _ in range(20):
             await _abandoned(on, how)
