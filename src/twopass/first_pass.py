@@ -123,6 +123,11 @@ class FirstPassRunner:
         needed = samples(start)
         return needed if self._next.stream is None else min(needed, self._next.stream.cursor.at)
 
+    @property
+    def hears_from(self) -> int | None:
+        """Where it listens now (a sample): at the oldest utterance that is not over, or where its stream is."""
+        return self.needs_from if self._whole is None else samples(self._unheard_from(self._whole))
+
     # -- how much waits ---------------------------------------------------------------------------------------------
 
     @property

@@ -149,9 +149,9 @@ class Lane:
     def _crowded(self) -> bool:
         if not self._parts.realtime and len(self._merge.unanswered) > _MOST_UNANSWERED:
             return True
-        if self._cursor.lag > samples(_MOST_UNHEARD_MS):
-            return True
-        return self._first.waiting_ms > _MOST_UNHEARD_MS + self._parts.segmenter.max_utterance
+        unheard = self.tape.end if self._first.hears_from is None else self._first.hears_from
+        behind = self.tape.end - min(self._cursor.at, unheard + samples(self._parts.segmenter.max_utterance))
+        return behind > samples(_MOST_UNHEARD_MS)
 
     def finalize(self) -> None:
         """End the running utterance where the tape ends now."""
