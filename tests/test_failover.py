@@ -215,6 +215,32 @@ async def test_a_wall_that_comes_sooner_than_the_vendor_says_loses_nothing() -> 
     assert (everything(), []) == (notes.words(), notes.troubles)
 
 
+@pytest.mark.parametrize("gap", [0, 50])
+async def test_a_wall_nobody_knew_of_without_any_final_loses_nothing(gap: int) -> None:
+    """No pause and a limit that is lower than known: each next stream goes on where the last one's belief ended."""
+    words = numbered(LENGTH // (200 + gap), gap=gap)
+    vendor = Vendor(wall_ms=3_000, final_every_ms=60_000, extra={"max_stream_seconds": 300})
+    notes = await run(alone(vendor), words)
+    assert ([word.text for word in words], []) == ([text for text, _, _ in notes.words()], notes.troubles)
+    assert vendor.streams < 12
+
+
+async def test_what_was_recorded_before_is_heard_through_walls_too() -> None:
+    """All audio is there and the tape is finished at once, as with a file: the limit is kept all the same."""
+    words, tape, notes = numbered(100, gap=0), Tape(), Notes()
+    vendor = Vendor(wall_ms=4_000, final_every_ms=60_000)
+    runner = FirstPassRunner(alone(vendor), tape, StreamOptions(), notes, SETTINGS)
+    tape.write(spoken(words, LENGTH))
+    tape.finish()
+    runner.opened(Utterance("a", 0))
+    runner.closed(Utterance("a", 0, LENGTH))
+    runner.finish()
+    async with asyncio.timeout(60):
+        await runner.run()
+    assert everything(words) == notes.words()
+    assert all(heard <= 4_000 for heard in vendor.heard_ms)
+
+
 async def test_a_silence_is_not_replayed() -> None:
     """Nobody spoke for long when the stream is replaced: the new one hears the last seconds only, not all of it."""
     words = numbered(8)

@@ -305,10 +305,11 @@ class FirstPassRunner:
         self._stream, self._voice = stream, Voice(self._streams)
         self._streams += 1
         place.moved()
+        before = place.done_until
         try:
             await self._listen(stream, place)
         except RecognizerError as error:
-            self._broken(error, stream, place)
+            self._broken(error, stream, place, progress=place.done_until > before)
             raise
         finally:
             self._stream = None
@@ -352,11 +353,27 @@ class FirstPassRunner:
             old = self._choice.lines[before].capabilities.provider
             self._listener.switched(old, self.capabilities.provider, reason)
 
-    def _broken(self, error: RecognizerError, stream: OpenStream, place: Place) -> None:
-        place.fruitless += not (isinstance(error, StreamLimitReached) and stream.answered)
+    def _broken(self, error: RecognizerError, stream: OpenStream, place: Place, *, progress: bool) -> None:
+        limited = isinstance(error, StreamLimitReached) and stream.answered
+        went_on = progress or (limited and self._believe(place))
+        place.fruitless += not (limited and went_on)
         if not isinstance(error, StreamLimitReached):
             self._troubled = error
             self._choice.failed(stream.index, error)
+
+    def _believe(self, place: Place) -> bool:
+        """
+        Its limit came before any final: go on at the last word that it believed in. Returns whether there is one.
+
+        The next stream would come no farther if it heard all of it again.
+        """
+        belief = None if self._voice is None else self._voice.belief
+        if belief is None or not belief.words:
+            return False
+        until = belief.words[-1].start if len(belief.words) > 1 else belief.end
+        self._keep_belief(place, until)
+        place.done(until)
+        return True
 
     def _begin(self, place: Place) -> int:
         """Where the next stream begins, ms. What it will not hear of what a broken one heard is settled."""

@@ -57,7 +57,8 @@ class Succession:
             start: Where it begins (ms), if `pausing`: if everything that was said is final.
         """
         limits = Limits.of(self._choice.lines[stream.index].capabilities.max_stream_seconds)
-        if limits is None or self.stream is not None or place.over:
+        heard = place.over and stream.cursor.lag == 0
+        if limits is None or self.stream is not None or heard or place.end is not None:
             return
         now = asyncio.get_running_loop().time()
         age = max(stream.sent_seconds, now - stream.opened_at)
