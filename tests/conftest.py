@@ -25,6 +25,9 @@ settings.load_profile("patient")
 PATIENCE = 240.0
 """Seconds until a wait is given up. Less than pytest's own limit for a test, more than any loaded machine needs."""
 
+# What tests use is on nobody's ledger but those that they open themselves.
+os.environ["TWOPASS_LEDGER"] = ""
+
 # The passes have time: which words come out does not depend on the machine.
 CONFIG = """\
 server: {max_sessions: 8, max_upload_mb: 4}

@@ -89,6 +89,7 @@ async def run(
     utterances = [Utterance(str(at), at, at + 3_990) for at in range(0, ms, 4_000)]
     for at in range(0, ms, PIECE_MS):
         tape.write(pcm[at * 32 : (at + PIECE_MS) * 32])
+        runner.listened(at)
         for utterance in utterances:
             if at == utterance.start:
                 runner.opened(replace(utterance, end=None))
@@ -241,6 +242,112 @@ async def test_what_was_recorded_before_is_heard_through_walls_too() -> None:
     assert all(heard <= 4_000 for heard in vendor.heard_ms)
 
 
+@dataclass
+class Sentences(Vendor):
+    """Interims while somebody speaks, and at the end of its audio one final after the other."""
+
+    async def stream(self, audio: AsyncIterator[bytes], options: StreamOptions) -> AsyncIterator[Hypothesis | Usage]:
+        last = None
+        async for answer in super().stream(audio, options):
+            if isinstance(answer, Hypothesis):
+                last = answer
+                yield replace(answer, final=False)
+        assert last is not None
+        for start in range(0, last.end, 1_000):
+            end = min(start + 1_000, last.end)
+            mine = tuple(word for word in last.words if start <= word.middle < end)
+            yield Hypothesis(start, end, mine, final=True, stable=len(mine))
+
+
+async def test_the_last_words_before_a_cut_may_be_several_finals() -> None:
+    """The old stream says finals that lie behind the cut, too: those are the new stream's matter, and not settled."""
+    words = numbered(80)
+    notes = await run(alone(Sentences(wall_ms=8_000, final_every_ms=60_000)), words)
+    assert (everything(words), []) == (notes.words(), notes.troubles)
+
+
+@dataclass
+class Late(Vendor):
+    """It takes all audio that there is, and answers later."""
+
+    async def stream(self, audio: AsyncIterator[bytes], options: StreamOptions) -> AsyncIterator[Hypothesis | Usage]:
+        answers: asyncio.Queue[Hypothesis | Usage | RecognizerError | None] = asyncio.Queue()
+        hear = super().stream
+
+        async def listen() -> None:
+            try:
+                async for answer in hear(audio, options):
+                    answers.put_nowait(answer)
+                answers.put_nowait(None)
+            except RecognizerError as error:
+                answers.put_nowait(error)
+
+        listening = asyncio.create_task(listen())
+        try:
+            while (answer := await answers.get()) is not None:
+                if isinstance(answer, RecognizerError):
+                    raise answer
+                await asyncio.sleep(0.003)
+                yield answer
+        finally:
+            listening.cancel()
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_recording_that_is_answered_late_comes_to_its_end(known: bool) -> None:
+    """All audio is there, answers come after it and the limit is short: everything is heard, and not for ever."""
+    words = tuple(word for word in numbered(160) if word.start % 6_000 < 2_500)
+    tape, notes, vendor = Tape(), Notes(), Late(final_every_ms=2_500, wall_ms=12_000)
+    runner = FirstPassRunner(alone(vendor), tape, StreamOptions(), notes, SETTINGS)
+    tape.write(spoken(words, 2 * LENGTH))
+    tape.finish()
+    for at in range(0, 2 * LENGTH, 6_000) if known else ():
+        runner.opened(Utterance(str(at), at))
+        runner.closed(Utterance(str(at), at, at + 2_800))
+    runner.listened(2 * LENGTH if known else 0)
+    runner.finish()
+    async with asyncio.timeout(60):
+        await runner.run()
+    assert everything(words) == notes.words()
+    assert sum(vendor.heard_ms) < 4 * LENGTH
+
+
+async def test_a_recognizer_that_lets_its_cancellation_out_has_broken() -> None:
+    """Some library cancels the stream from inside: that is no orderly end, and another one goes on."""
+
+    class Cancelled(Vendor):
+        async def _break(self, stream: int, ms: int) -> None:
+            if stream == 0 and ms >= 3_000:
+                raise asyncio.CancelledError
+            await super()._break(stream, ms)
+
+    notes = await run(lineup(Cancelled(), Vendor(name="other")))
+    assert everything() == notes.words()
+    assert ("vendor", "other") == notes.switches[0]
+
+
+async def test_breaks_in_a_long_silence_do_not_use_up_the_attempts() -> None:
+    """Nobody speaks while stream after stream reaches a limit: who speaks then is heard."""
+    words = numbered(12, start=16_000)
+    vendor = Vendor(wall_ms=1_500, extra={"max_stream_seconds": 300})
+    tape, notes = Tape(), Notes()
+    runner = FirstPassRunner(alone(vendor), tape, StreamOptions(), notes, SETTINGS)
+    task = asyncio.create_task(runner.run())
+    pcm = spoken(words, LENGTH)
+    for at in range(0, LENGTH, PIECE_MS):
+        if at == 16_000:
+            runner.opened(Utterance("a", 16_000))
+        tape.write(pcm[at * 32 : (at + PIECE_MS) * 32])
+        runner.listened(at)
+        await asyncio.sleep(0.002)
+    runner.closed(Utterance("a", 16_000, 19_500))
+    tape.finish()
+    runner.finish()
+    async with asyncio.timeout(60):
+        await task
+    assert (everything(words), []) == (notes.words(), notes.troubles)
+
+
 async def test_a_silence_is_not_replayed() -> None:
     """Nobody spoke for long when the stream is replaced: the new one hears the last seconds only, not all of it."""
     words = numbered(8)
@@ -253,6 +360,7 @@ async def test_a_silence_is_not_replayed() -> None:
     vendor.final_every_ms = 2_500
     for at in range(0, LENGTH, PIECE_MS):
         tape.write(pcm[at * 32 : (at + PIECE_MS) * 32])
+        runner.listened(at)
         if at == 2_200:
             runner.closed(Utterance("a", 0, 2_200))
         await asyncio.sleep(0.002)

@@ -10,14 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.scripted import ScriptedStreaming, crash, numbered, spoken
-from tests.test_failover import Vendor
+from tests.test_failover import SETTINGS, Vendor
+from tests.test_first_pass import Notes
 
 from twopass.errors import ConfigError, RecognizerCrashed
+from twopass.first_pass import FirstPassRunner
 from twopass.first_words import FirstWords
+from twopass.lineup import alone
 from twopass.racing import Lead, Race
 from twopass.recognizers import StreamOptions
 from twopass.reconciler import FOREVER
-from twopass.types import Clock, Hypothesis, Usage, Words
+from twopass.tape import Tape
+from twopass.types import Clock, Hypothesis, Usage, Utterance, Words
 
 WORDS = numbered(40)
 LENGTH = 10_400
@@ -80,6 +84,36 @@ async def test_one_that_takes_no_audio_does_not_hold_up_the_other() -> None:
     assert everything() == shown
 
 
+@pytest.mark.parametrize("mute_first", [True, False])
+async def test_a_leader_that_falls_mute_loses_the_lead(mute_first: bool) -> None:
+    """It said the first words, then takes audio and ends in order: what the other one says is shown."""
+    racers = [Vendor(mute_after_ms=700), Vendor(name="other", final_every_ms=1_500)]
+    shown, _ = await run(*(racers if mute_first else racers[::-1]))
+    assert everything() == shown
+
+
+async def test_if_both_break_in_their_last_words_the_race_fails() -> None:
+    """All audio was sent, and nobody ends in order: that is no success."""
+    with pytest.raises(RecognizerCrashed):
+        await run(*(Vendor(fault=lambda _, now: crash() if now == -1 else None, final_every_ms=60_000) for _ in "ab"))
+
+
+async def test_a_recording_does_not_outrun_the_racers() -> None:
+    """All audio is there at once: it is fed as fast as the faster one takes it, and nobody is taken for dead."""
+    tape, notes = Tape(), Notes()
+    race = Race([Vendor(), Vendor(name="other", extra={"burst_seconds": 10.0, "pace": 100.0})])
+    runner = FirstPassRunner(alone(race), tape, StreamOptions(), notes, SETTINGS)
+    words = numbered(72)
+    tape.write(spoken(words, 20_000))
+    tape.finish()
+    runner.opened(Utterance("a", 0))
+    runner.closed(Utterance("a", 0, 20_000))
+    runner.finish()
+    async with asyncio.timeout(60):
+        await runner.run()
+    assert ([word.text for word in words], []) == ([text for text, _, _ in notes.words()], notes.troubles)
+
+
 def test_only_recognizers_of_one_kind_can_race() -> None:
     """One that hears the whole session cannot race one that hears utterances: said when the profile is opened."""
     with pytest.raises(ConfigError, match="one kind"):
@@ -129,7 +163,7 @@ def test_in_any_order_of_answers_every_word_is_shown_once(
     for step, who in enumerate([*order, *[0, 1] * 25]):
         if step == dies_at:
             dead = who
-            finals += lead.lost(who)
+            finals += lead.leaves(who)
         answer = next(racers[who], None) if who != dead else None
         finals += lead.says(who, answer) if answer is not None else []
     shown = [word for hypothesis in finals if hypothesis.final for word in hypothesis.words]

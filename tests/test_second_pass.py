@@ -17,7 +17,7 @@ from tests.waiting import until
 from twopass.errors import RecognizerCrashed, RecognizerError, RecognizerRejected, RecognizerTimeout
 from twopass.recognizers import UtteranceAudio
 from twopass.second_pass import Job, SecondPass, SecondPassSettings
-from twopass.types import Hypothesis, Usage
+from twopass.types import Hypothesis, Reason, Usage
 
 SETTINGS = SecondPassSettings(batch_wait_ms=5)
 
@@ -108,7 +108,7 @@ async def test_what_a_guess_cost_is_told_as_speculation_if_it_was_thrown_away(dr
         assert recognizer.gate is not None
         recognizer.gate.set()
         await until(lambda: len(usages) == 1)
-    assert [dropped] == [usage.speculative for usage in usages]
+    assert [dropped] == [usage.reason is Reason.SPECULATION for usage in usages]
 
 
 async def test_a_crash_is_survived_once() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from datetime import UTC
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from twopass.merging import AllHeard, FinalizeAt, VoiceFrames
 from twopass.outbox import AudioSkipped, GapMarked, Problem, ProviderTrouble, SessionEnded
 from twopass.reconciler import FOREVER, FirstPass, SecondPass, SecondPassFailed, Settled
 from twopass.spool import Spool, SpoolSettings
-from twopass.types import Clock, Cut, Evidence, Hypothesis, Pass, Usage, Utterance, Word
+from twopass.types import Clock, Cut, Evidence, Hypothesis, Pass, Reason, Usage, Utterance, Word
 
 texts = st.text(max_size=12)
 times = st.integers(0, 10_000)
@@ -52,11 +53,21 @@ events = st.one_of(
     st.builds(ProviderTrouble, st.sampled_from(Pass), texts, st.sampled_from(["retrying", "failed"]), texts),
     st.builds(SessionEnded, times, times, times, times),
 )
-usages = st.builds(Usage, texts, texts, st.sampled_from(Clock), st.floats(0, 9), st.sampled_from(Pass), st.booleans())
+usages = st.builds(
+    Usage,
+    texts,
+    texts,
+    st.sampled_from(Clock),
+    st.floats(0, 9),
+    st.sampled_from(Pass),
+    st.sampled_from(Reason),
+    texts,
+    st.lists(texts, max_size=2).map(tuple),
+)
 records: st.SearchStrategy[Record] = st.one_of(
     st.builds(Happened, st.integers(0, 1), inputs),
     st.builds(Told, events),
-    st.builds(Metered, usages),
+    st.builds(Metered, usages, st.datetimes(timezones=st.just(UTC))),
     st.sampled_from([Numbered(), EndAsked()]),
 )
 

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from twopass import config as configuration
-from twopass import keys_cli, playing, recognizers, serving, standin_cli
+from twopass import keys_cli, playing, recognizers, report_cli, serving, standin_cli
 from twopass.audio import Encoding
 from twopass.client import Client
 from twopass.config import Config, DoorsConfig, PassConfig
@@ -41,6 +41,7 @@ app = typer.Typer(
 models_app = typer.Typer(help="Whisper weights on this machine.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 app.add_typer(keys_cli.app, name="keys")
+app.add_typer(report_cli.app, name="report")
 app.command()(standin_cli.standin)
 
 _T = TypeVar("_T")

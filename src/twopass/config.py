@@ -7,6 +7,7 @@ providers read them from the environment.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import fields
@@ -26,9 +27,12 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
+from twopass.cost.budgets import Budget, Period, Policy
 from twopass.cost.rates import Money
+from twopass.cost.treasury import LedgerSettings
 from twopass.errors import ConfigError
 from twopass.first_pass_contract import FirstPassSettings
 from twopass.gateway.limits import SessionSettings
@@ -38,6 +42,7 @@ from twopass.segmenter import SegmenterSettings
 from twopass.spool import SpoolSettings
 from twopass.vad import SILERO
 
+LEDGER_VARIABLE = "TWOPASS_LEDGER"
 _EXAMPLE = "configs/local.yaml shows every setting."
 _S = TypeVar("_S", SegmenterSettings, FirstPassSettings, SecondPassSettings, SessionSettings)
 
@@ -173,6 +178,71 @@ def _money(value: Any) -> Any:
 Price = Annotated[Money, BeforeValidator(_money)]
 
 
+class BudgetConfig(_Part):
+    """
+    What may be spent; see `twopass.cost.budgets.Budget`.
+
+    Attributes:
+        tenant, key: Whose (a key by its id); without either it is everybody's together.
+        limit: In the ledger's currency.
+    """
+
+    tenant: str | None = None
+    key: str | None = None
+    period: Period
+    limit: Price
+    policy: Policy = Policy.WARN
+    warn_at: Annotated[Decimal, Field(gt=0, le=1)] = Decimal("0.8")
+
+    @property
+    def budget(self) -> Budget:
+        """As a value."""
+        return Budget(self.period, self.limit.amount, self.policy, self.tenant, self.key, self.warn_at)
+
+
+def _at_home(url: str | None) -> str | None:
+    return url.replace(":///~/", f":///{Path.home()}/", 1) if url else url
+
+
+class LedgerConfig(_Part):
+    """
+    Where it is written down what everything cost.
+
+    Attributes:
+        url: SQLite (sqlite:////var/lib/twopass/ledger.sqlite) or PostgreSQL (postgresql+psycopg://user@host/name; the
+            password comes from PGPASSWORD or ~/.pgpass). None keeps no ledger.
+        currency: Of the reports and budgets; other currencies are converted with `exchange`.
+        prices: A file of your own contracted prices; see configs/prices-example.yaml.
+        exchange: A file of dated exchange rates; see configs/exchange-example.yaml.
+        waiting: A directory for what the ledger could not take yet.
+        provisioned: How many of which machine (as in `prices`) run for this server alone, whether they work or not.
+        budgets: What may be spent.
+    """
+
+    url: Annotated[str | None, AfterValidator(_at_home)] = None
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
+    prices: Path | None = None
+    exchange: Path | None = None
+    waiting: Path = Path("~/.local/state/twopass/entries")
+    provisioned: Mapping[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    budgets: tuple[BudgetConfig, ...] = ()
+
+    @property
+    def settings(self) -> LedgerSettings:
+        """As a value."""
+        budgets = tuple(budget.budget for budget in self.budgets)
+        return LedgerSettings(self.url, self.currency, self.waiting, MappingProxyType(dict(self.provisioned)), budgets)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> LedgerConfig:
+        if self.budgets and self.url is None:
+            raise ValueError("budgets need a ledger: give it a url, such as sqlite:////var/lib/twopass/ledger.sqlite")
+        for budget in self.budgets:
+            if budget.limit.currency != self.currency:
+                raise ValueError(f"the limit of a budget must be in {self.currency}, as the ledger is")
+        return self
+
+
 class Config(_Part):
     """
     The whole file.
@@ -183,6 +253,7 @@ class Config(_Part):
         prices: What an hour of an own machine costs, by machine: cpu_core, gpu.
         sessions: How long sessions wait and last.
         spool: Where they are kept on disk, so that a crash of the server ends none.
+        ledger: Where it is written down what everything cost.
         voice: The voice detector, "module:function"; see `twopass.vad.VoiceDetector`.
         download: Whether the server may download model weights that a profile names and this machine lacks.
     """
@@ -194,6 +265,7 @@ class Config(_Part):
     prices: Mapping[str, Price] = Field(default_factory=dict)
     sessions: Annotated[SessionSettings, AfterValidator(_no_negative)] = SessionSettings()
     spool: SpoolSettings = SpoolSettings()
+    ledger: LedgerConfig = LedgerConfig()
     voice: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] = SILERO
     download: bool = True
 
@@ -222,10 +294,18 @@ def parse(text: str, *, name: str = "configuration") -> Config:
 
 
 def load(path: Path) -> Config:
-    """Read a configuration file. Raises ConfigError."""
+    """Read a configuration file; the variable TWOPASS_LEDGER names another ledger than it does. Raises ConfigError."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text"
         raise ConfigError(f"{path} cannot be read: {why}.", fix="Name a file with --config.") from None
-    return parse(text, name=str(path))
+    return _with_ledger(parse(text, name=str(path)), os.environ.get(LEDGER_VARIABLE))
+
+
+def _with_ledger(config: Config, url: str | None) -> Config:
+    """With another ledger than the file's; with none if the variable is empty."""
+    if url is None:
+        return config
+    ledger = config.ledger.model_copy(update={"url": url or None, "budgets": config.ledger.budgets if url else ()})
+    return config.model_copy(update={"ledger": ledger})

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from twopass import recognizers
 from twopass.compare.timeline import Timeline, percentile
-from twopass.gateway.messages import Cost, ErrorMessage, PassDescription, ProviderChange, SessionStarted
+from twopass.gateway.messages import BudgetMessage, Cost, ErrorMessage, PassDescription, ProviderChange, SessionStarted
 from twopass.types import Revision, Status
 
 _STYLE = {Status.INTERIM: "dim italic", Status.PROVISIONAL: "", Status.FINAL: "bold"}
@@ -81,8 +81,11 @@ def _speaker(speaker: PassDescription) -> Text:
     return text
 
 
-def trouble(message: ErrorMessage | ProviderChange) -> Text:
-    """What went wrong."""
+def trouble(message: ErrorMessage | ProviderChange | BudgetMessage) -> Text:
+    """What went wrong, or costs too much."""
+    if isinstance(message, BudgetMessage):
+        far = "is spent" if message.state == "spent" else f"is spent to {message.share:.0%}"
+        return Text(f"the budget of this {message.period} {far} (policy: {message.policy})", style="yellow")
     if isinstance(message, ErrorMessage):
         return Text.assemble((message.message, "red"), f" {message.fix}")
     state = f"{message.state} to {message.to}" if message.to else message.state

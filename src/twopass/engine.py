@@ -8,11 +8,12 @@ that cannot be used is replaced by the profile's fallback, with a notice that sa
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import secrets
 from dataclasses import dataclass, field, replace
-from importlib.metadata import entry_points
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -20,8 +21,11 @@ import structlog
 from twopass import recognizers
 from twopass.circuit import Breaker
 from twopass.config import Config, PassConfig, Profile
-from twopass.cost.cards import load_card
-from twopass.cost.rates import Pricer, RateCard
+from twopass.cost.cards import Cards, load_cards
+from twopass.cost.entries import HOUSE, Account
+from twopass.cost.running import Pricer
+from twopass.cost.session_meter import NOWHERE, Sink
+from twopass.cost.treasury import NOBODY, Guard, converted, dearer
 from twopass.errors import ConfigError, RecognizerUnavailable
 from twopass.journal import Journal
 from twopass.lane import SessionParts
@@ -31,6 +35,7 @@ from twopass.recognizers import Capabilities, Progress, StreamingRecognizer, Str
 from twopass.second_pass import SecondPass, SecondPassSettings
 from twopass.segmenter import SegmenterSettings
 from twopass.session import Session
+from twopass.types import Clock, Usage
 from twopass.vad import VoiceDetector
 from twopass.wishes import able, check_language, check_wishes
 
@@ -46,6 +51,7 @@ class Request:
     options: StreamOptions = field(default_factory=StreamOptions)
     channels: int = 1
     realtime: bool = True
+    account: Account = HOUSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +75,16 @@ class _Opened:
 class Engine:
     """The models and the queues in front of them. Open it before use, close it after."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(
+        self, config: Config, cards: Cards | None = None, sink: Sink = NOWHERE, budgets: Guard = NOBODY
+    ) -> None:
         self._config = config
+        self._sink = sink
+        self._budgets = budgets
         self._voice = VoiceDetector(config.voice)
-        self._pricer = Pricer(_cards(), dict(config.prices))
+        cards = cards or load_cards(config.ledger.prices, config.ledger.exchange, config.prices)
+        self._pricer = Pricer(cards.cards, cards.machines)
+        self._convert = partial(converted, cards, config.ledger.currency)
         self._profiles: dict[str, _Opened] = {}
         self._recognizers: dict[str, StreamingRecognizer | UtteranceRecognizer] = {}
         self._queues: dict[tuple[int, SecondPassSettings], SecondPass] = {}
@@ -124,6 +136,10 @@ class Engine:
             Speaker(opened.second.capabilities, opened.second_notice),
         )
 
+    def check_budgets(self, account: Account) -> None:
+        """Whether an account may begin a session. Raises BudgetSpent."""
+        self._budgets.check(account)
+
     async def session(self, request: Request, identity: str | None = None, journal: Journal | None = None) -> Session:
         """Begin a session, or one that goes on under its name. Raises ConfigError, RecognizerUnavailable."""
         name = request.profile or self._config.default
@@ -132,10 +148,11 @@ class Engine:
         opened = await self._open_profile(name)
         check_language(options, opened.lineup[0].capabilities, opened.second.capabilities)
         check_wishes(options, opened.lineup[0].capabilities, opened.second.capabilities)
+        first_pass = able(opened.lineup, options)
         return Session(
             identity or secrets.token_urlsafe(12),
             SessionParts(
-                first_pass=able(opened.lineup, options),
+                first_pass=first_pass,
                 second_pass=opened.second,
                 voice=self._voice,
                 pricer=self._pricer,
@@ -146,9 +163,20 @@ class Engine:
                 guard=profile.guard,
                 channels=request.channels,
                 realtime=request.realtime,
+                dear=dearer([self._hour(line.capabilities) for line in first_pass]),
+                account=request.account,
+                sink=self._sink,
+                budgets=self._budgets,
             ),
             journal,
         )
+
+    def _hour(self, recognizer: Capabilities) -> Decimal | None:
+        """What an hour of audio costs there, in the ledger's currency; nothing on this machine, None if not known."""
+        if recognizer.local:
+            return Decimal(0)
+        price = self._pricer.price(Usage(recognizer.provider, recognizer.sku or "", Clock.AUDIO_SENT, 3600))
+        return self._convert(price, datetime.now(UTC).date()) if price else None
 
     async def fetch_missing(self, progress: Progress) -> list[str]:
         """
@@ -258,13 +286,3 @@ def _fitting(profile: Profile, second: Capabilities) -> SegmenterSettings:
     shortest = profile.segmenter.min_cut + profile.segmenter.cut_margin + 500
     longest = int(second.max_utterance_seconds * 1000) - context
     return replace(profile.segmenter, max_utterance=max(shortest, min(profile.segmenter.max_utterance, longest)))
-
-
-def _cards() -> dict[str, RateCard]:
-    cards = {}
-    for point in entry_points(group=recognizers.ENTRY_POINT_GROUP):
-        with contextlib.suppress(ModuleNotFoundError):
-            card = load_card(point.module)
-            if card is not None:
-                cards[point.name] = card
-    return cards

@@ -14,6 +14,8 @@ Everything that twopass raises.
     ├── TooManySessions          the server has as many sessions as it is allowed
     ├── Unauthorized             the key or token is missing, wrong, revoked or expired
     ├── ForeignOrigin            a page of another site is not let in
+    ├── BudgetSpent              no money is left for it
+    ├── LedgerUnavailable        the ledger's database cannot be reached or written; what was used waits
     └── RecognizerError          a recognizer failed; `retryable` says whether trying again can help
         ├── RecognizerUnavailable    it cannot be started or reached (missing weights, no network, no key)
         ├── RecognizerCrashed        its process died or its connection broke
@@ -127,6 +129,19 @@ class ForeignOrigin(TwopassError):
     """A page of a site that is not allowed wants in."""
 
     code = "foreign_origin"
+
+
+class BudgetSpent(TwopassError):
+    """No money is left for it."""
+
+    code = "budget_spent"
+
+
+class LedgerUnavailable(TwopassError):
+    """The ledger's database cannot be reached or written. What was used waits for it."""
+
+    code = "ledger_unavailable"
+    retryable = True
 
 
 class RecognizerError(TwopassError):

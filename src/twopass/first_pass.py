@@ -31,6 +31,8 @@ from twopass.open_stream import OpenStream
 from twopass.places import Heard, Place, Whole
 from twopass.recognizers import Capabilities, StreamOptions
 from twopass.reconciler import FOREVER, Settled
+from twopass.rotation import SEARCH_MS
+from twopass.stream_meter import Coverage, StreamMeter
 from twopass.succession import Succession
 from twopass.tape import Tape
 from twopass.types import SAMPLES_PER_MS, Hypothesis, Utterance, milliseconds, samples
@@ -43,6 +45,14 @@ _SPOKEN_MS = 500
 """Somebody who has spoken for so long should have been heard."""
 _QUIET_MS = 2_000
 """If nobody has spoken for so long and nothing was said, nothing will be said of it."""
+_BREATH_MS = 1_000
+"""So much of an utterance's end may be no words."""
+_NOISE_PATIENCE = 3
+"""What was no answer for so many times the longest silence of a recognizer was no speech."""
+
+
+class _Forbidden(StreamLimitReached):
+    """The stream is ended because its recognizer is not to be used any more."""
 
 
 class FirstPassRunner:
@@ -74,6 +84,7 @@ class FirstPassRunner:
         self._streams = first_stream
         self._done = settled  # ms; all before has been said
         self._answered = settled  # ... by somebody, not by a silence
+        self._listened = 0  # ms; before it, every utterance was opened
         self._heards: deque[Heard] = deque()
         self._whole = Whole(tape, settled) if self._choice.hears_everything else None
         self._finishing = False
@@ -86,6 +97,8 @@ class FirstPassRunner:
         self._catching_up = 0  # ms; so much more may wait, because it is heard again
         self._limited = False
         self._floor = 0  # ms; no stream will begin before
+        self._forbidden_for = ""
+        self._coverage = Coverage(samples(settled))
 
     @property
     def capabilities(self) -> Capabilities:
@@ -98,10 +111,20 @@ class FirstPassRunner:
         self._forget_heards()
         self._news.set()
 
+    def listened(self, until: int) -> None:
+        """The segmenter has heard everything before (ms): whoever spoke there is known."""
+        self._listened = until
+
     def closed(self, utterance: Utterance) -> None:
         """The segmenter closed the utterance that it opened last."""
         if self._heards:
             self._heards[-1].close(utterance)
+
+    def forbid(self, indices: frozenset[int], reason: str) -> None:
+        """These recognizers of the list are not to be used any more. Who is left goes on at the last final word."""
+        self._choice.forbid(indices)
+        self._forbidden_for = reason
+        self._news.set()
 
     def finish(self) -> None:
         """No more utterances will be opened."""
@@ -224,7 +247,7 @@ class FirstPassRunner:
 
     def _next_whole(self) -> Whole | None:
         successor = self._next.stream
-        if successor is not None and (self._whole is not None or self._next.convinces(pausing=self._pausing)):
+        if successor is not None and (self._whole is not None or self._next.convinces(owing=self._owes(None))):
             assert isinstance(successor.place, Whole)
             successor.place.begin_at(self._done)
             return successor.place
@@ -268,7 +291,7 @@ class FirstPassRunner:
         try:
             await retrying(self._one_stream, place)
         except RecognizerError as error:
-            if self._fits(place) or self._choice.hopeless:
+            if self._next.stream is None and (self._fits(place) or self._choice.hopeless):
                 self._give_up(place)
                 self._listener.trouble(error, retrying=False)
 
@@ -309,6 +332,7 @@ class FirstPassRunner:
         try:
             await self._listen(stream, place)
         except RecognizerError as error:
+            self._pass_silence(stream, place)
             self._broken(error, stream, place, progress=place.done_until > before)
             raise
         finally:
@@ -342,20 +366,21 @@ class FirstPassRunner:
 
     def _open(self, index: int, place: Place, origin: int) -> OpenStream:
         recognizer = self._choice.lines[index].recognizer
-        used = self._listener.used
-        return OpenStream(recognizer, self._tape, place, origin, self._options, used, self._news, index)
+        meter = StreamMeter(recognizer.capabilities, self._options, self._coverage, self._listener.used)
+        return OpenStream(recognizer, self._tape, place, origin, self._options, meter, self._news, index)
 
     def _turn_to(self, index: int) -> None:
         """Use this recognizer from now on, and tell if that is another one."""
         before, self._choice.current = self._choice.current, index
         if index != before:
             reason = "well again" if index < before or self._troubled is None else self._troubled.message
+            reason = self._forbidden_for if self._choice.forbids(before) else reason
             old = self._choice.lines[before].capabilities.provider
             self._listener.switched(old, self.capabilities.provider, reason)
 
     def _broken(self, error: RecognizerError, stream: OpenStream, place: Place, *, progress: bool) -> None:
         limited = isinstance(error, StreamLimitReached) and stream.answered
-        went_on = progress or (limited and self._believe(place))
+        went_on = progress or isinstance(error, _Forbidden) or (limited and self._believe(place))
         place.fruitless += not (limited and went_on)
         if not isinstance(error, StreamLimitReached):
             self._troubled = error
@@ -411,11 +436,13 @@ class FirstPassRunner:
                     raise stream.error
                 place.finished = place.given_up = True
                 return
+            if self._choice.forbids(stream.index) and not self._ending(place):
+                raise _Forbidden(self._forbidden_for, provider=self.capabilities.provider)
             self._pass_silence(stream, place)
             self._next.check()
-            if not self._ending(place) and self._next.convinces(pausing=self._pausing):
+            if not self._ending(place) and self._next.convinces(owing=self._owes(stream)):
                 return
-            self._next.replace_in_time(stream, place, start=self._done, pausing=self._pausing)
+            self._next.replace_in_time(stream, place, start=self._done, pausing=self._at_a_final(stream))
             await self._round(stream, place, watchdog)
 
     def _ending(self, place: Place) -> bool:
@@ -430,6 +457,7 @@ class FirstPassRunner:
         self._voice.belief = None if rebased.final else rebased
         if rebased.final:
             place.done(rebased.words[-1].end if rebased.words else rebased.end)
+            self._answered = max(self._answered, place.done_until)
             stream.clock.forget(hypothesis.end)
         for said in (rebased, place.beyond(heard)):
             if said is not None:
@@ -437,16 +465,37 @@ class FirstPassRunner:
         if rebased.final and isinstance(place, Whole):
             self._listener.fact(Settled(rebased.end))
             self._done = max(self._done, place.done_until)
-            self._answered = max(self._answered, self._done)
             self._forget_heards()
             self._next.look_for_better(self._done)
 
     def _pass_silence(self, stream: OpenStream, place: Place) -> None:
-        """No other stream need hear a silence again: everybody who spoke was answered."""
-        nobody = self._pausing and all(heard.over and heard.start < self._answered for heard in self._heards)
-        if nobody and isinstance(place, Whole) and place.end is None:
-            self._done = max(self._done, milliseconds(stream.cursor.at) - _QUIET_MS)
-            place.done_until = max(place.done_until, self._done)
+        """No other stream need hear a silence again: everybody who spoke before its end was answered."""
+        if isinstance(place, Whole) and place.end is None and self._pausing:
+            quiet = min(milliseconds(stream.cursor.at), self._listened) - _QUIET_MS
+            quiet = min([quiet, *(heard.start for heard in self._unanswered(stream))])
+            if quiet > self._done:
+                self._done = quiet
+                place.done(quiet)
+                self._forget_heards()
+
+    def _unanswered(self, stream: OpenStream | None) -> list[Heard]:
+        """Who spoke, as far as the segmenter knows, and nobody has said what. Noise is forgotten after a while."""
+        noise = stream is not None and stream.silent_seconds > _NOISE_PATIENCE * self._set.silence_seconds
+        return [
+            heard
+            for heard in self._heards
+            if heard.end is None or not (noise or heard.start < self._answered >= heard.end - _BREATH_MS)
+        ]
+
+    def _at_a_final(self, stream: OpenStream) -> bool:
+        """Whether little or nothing of what the stream has heard is not final yet."""
+        behind = milliseconds(stream.cursor.at) - self._done
+        return self._pausing and (behind <= SEARCH_MS or not self._owes(stream))
+
+    def _owes(self, stream: OpenStream | None) -> bool:
+        """Whether something that was said is not final yet, as far as that can be known."""
+        unknown = stream is not None and milliseconds(stream.cursor.at) > self._listened + _BREATH_MS
+        return not self._pausing or unknown or bool(self._unanswered(stream))
 
     @property
     def _pausing(self) -> bool:
@@ -461,12 +510,13 @@ class FirstPassRunner:
 
     async def _round(self, stream: OpenStream, place: Place, watchdog: Watchdog) -> None:
         """Wait for news, as long as there is hope."""
-        moves, before = place.moves, stream.cursor.at
+        moves, before, waited = place.moves, stream.cursor.at, stream.cursor.lag > 0
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(watchdog.seconds):
                 await self._news.wait()
             return
-        stuck = moves == place.moves and (place.over or place.starving)
+        waits = waited and stream.cursor.lag > 0  # it could take more
+        stuck = moves == place.moves and (place.over or place.starving or waits)
         unanswered = self._spoke(milliseconds(before), milliseconds(stream.cursor.at))
         if watchdog.round(stuck=stuck, unanswered=unanswered):
             raise RecognizerTimeout("The recognizer does not answer any more.", provider=self.capabilities.provider)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
@@ -42,9 +43,10 @@ class Numbered:
 
 @dataclass(frozen=True, slots=True)
 class Metered:
-    """Something was used."""
+    """Something was used, at that time (UTC)."""
 
     usage: Usage
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ _EVENTS: dict[str, type[Any]] = {
     "over": SessionEnded,
 }
 _KINDS = {kind: name for name, kind in (_INPUTS | _EVENTS).items()}
-_ADAPTERS = {name: TypeAdapter(kind) for name, kind in (_INPUTS | _EVENTS | {"used": Usage}).items()}
+_ADAPTERS = {name: TypeAdapter(kind) for name, kind in (_INPUTS | _EVENTS | {"metered": Metered}).items()}
 
 
 def encode(record: Record) -> bytes:
@@ -119,8 +121,8 @@ def encode(record: Record) -> bytes:
             return _line(kind, event) if kind else b"number 0\n"
         case Numbered():
             return b"number 0\n"
-        case Metered(usage):
-            return _line("used", usage)
+        case Metered():
+            return _line("metered", record)
         case EndAsked():
             return b"end 0\n"
 
@@ -147,8 +149,9 @@ def _record(line: bytes) -> Record | None:
             return Happened(int(channel), _ADAPTERS[kind].validate_json(value))
         if kind in _EVENTS:
             return Told(_revived(_ADAPTERS[kind].validate_json(value)))
-        if kind == "used":
-            return Metered(_ADAPTERS[kind].validate_json(value))
+        if kind == "metered":
+            metered: Metered = _ADAPTERS[kind].validate_json(value)
+            return metered
     except (ValidationError, ValueError):
         return None
     return Numbered() if kind == "number" else EndAsked() if kind == "end" else None

@@ -48,11 +48,16 @@ def create(
     max_sessions: Annotated[
         int | None, typer.Option(min=1, help="How many sessions it may have at once. Default: as the server allows.")
     ] = None,
+    reports: Annotated[
+        bool, typer.Option("--reports", help="It opens the cost reports, which show what all tenants cost.")
+    ] = False,
     config: ConfigOption = None,
     file: FileOption = None,
 ) -> None:
     """Create a key and show it, once: what is kept is only its hash. It alone goes to standard output."""
-    key, secret = _file(config, file).add(name=name, tenant=tenant, now=_now(), max_sessions=max_sessions)
+    key, secret = _file(config, file).add(
+        name=name, tenant=tenant, now=_now(), max_sessions=max_sessions, reports=reports
+    )
     typer.echo(secret)
     _err.print(Text(f"Key {key.id} for {key.name}, tenant {key.tenant}. It is not shown again."), soft_wrap=True)
 
@@ -61,7 +66,7 @@ def create(
 def list_(config: ConfigOption = None, file: FileOption = None) -> None:
     """Show all keys: what they are for, not what they are."""
     path = _file(config, file).path
-    table = Table("id", "name", "tenant", "sessions", "created", "state")
+    table = Table("id", "name", "tenant", "sessions", "reports", "created", "state")
     for key in keys.read(path).keys:
         table.add_row(*map(Text, _row(key)))
     _out.print(table)
@@ -81,7 +86,8 @@ def revoke(
 def _row(key: Key) -> tuple[str, ...]:
     most = str(key.max_sessions or "")
     state = f"revoked {key.revoked:%Y-%m-%d %H:%M}" if key.revoked else "valid"
-    return key.id, key.name, key.tenant, most, f"{key.created:%Y-%m-%d %H:%M}", state
+    reports = "yes" if key.reports else ""
+    return key.id, key.name, key.tenant, most, reports, f"{key.created:%Y-%m-%d %H:%M}", state
 
 
 def _file(config: Path | None, file: Path | None) -> KeyFile:

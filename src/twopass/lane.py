@@ -15,7 +15,10 @@ from typing import Protocol
 
 import structlog
 
-from twopass.cost.rates import Pricer
+from twopass.cost.entries import HOUSE, Account
+from twopass.cost.running import Pricer
+from twopass.cost.session_meter import NOWHERE, Sink
+from twopass.cost.treasury import NOBODY, Guard
 from twopass.errors import RecognizerError
 from twopass.first_pass import FirstPassRunner
 from twopass.first_pass_contract import FirstPassSettings
@@ -41,7 +44,7 @@ from twopass.second_pass import Job, SecondPassSettings
 from twopass.second_pass import SecondPass as SecondPassQueue
 from twopass.segmenter import FRAME_SAMPLES, SegmenterSettings
 from twopass.tape import Cursor, Tape
-from twopass.types import Pass, Revision, Usage, samples
+from twopass.types import Pass, Revision, Usage, milliseconds, samples
 from twopass.vad import Listening, VoiceDetector
 
 log = structlog.get_logger()
@@ -61,6 +64,10 @@ class SessionParts:
 
     Attributes:
         realtime: False for recordings sent faster than spoken: no deadlines, no speculation, writers wait.
+        dear: Which of the first pass's recognizers cost more than the cheapest one.
+        account: Who pays.
+        sink: Where it is written down what was used.
+        budgets: What it may cost.
     """
 
     first_pass: Lineup
@@ -74,6 +81,10 @@ class SessionParts:
     guard: GuardSettings
     channels: int = 1
     realtime: bool = True
+    dear: frozenset[int] = frozenset()
+    account: Account = HOUSE
+    sink: Sink = NOWHERE
+    budgets: Guard = NOBODY
 
 
 class Owner(Protocol):
@@ -135,6 +146,7 @@ class Lane:
                 if not self._merge.over:
                     await self._hear()
                     self._take(AllHeard())
+                    self._first.listened(milliseconds(self.tape.end))
                 self._first.finish()
                 await self._second.finish()
             finally:
@@ -191,6 +203,7 @@ class Lane:
                 log.warning("voice detector failed", session=self._session.id, error=error.code)
         self._cursor.at += whole
         self._take(VoiceFrames(tuple((frame.probability, frame.loudness) for frame in frames)))
+        self._first.listened(milliseconds(self._cursor.at))
         if self._parts.realtime:
             self._first.relieve()
         self._release()
@@ -265,6 +278,11 @@ class Lane:
                 self._session.show(effect)
             case SpeechChanged():
                 self._session.changed(effect)
+
+    def economize(self) -> None:
+        """Money is short: from now on the cheapest recognizer of the list does the first pass."""
+        if self._parts.dear:
+            self._first.forbid(self._parts.dear, "the budget is spent; this one is cheaper")
 
     # -- what the passes tell ---------------------------------------------------------------------------------------
 

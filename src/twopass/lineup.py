@@ -66,6 +66,7 @@ class Choice:
         self._clock = clock
         self._back_after = back_after_seconds
         self._avoided = [_Avoided() for _ in lineup]
+        self._forbidden: frozenset[int] = frozenset()
 
     @property
     def hears_everything(self) -> bool:
@@ -86,6 +87,15 @@ class Choice:
     def hopeless(self) -> bool:
         """Whether that is so long that the place is better left to the second pass."""
         return self.wait > _LONGEST_WAIT_SECONDS
+
+    def forbid(self, indices: frozenset[int]) -> None:
+        """These are not to be used any more, for whatever reason. One at least must be left."""
+        assert len(indices) < len(self.lines)
+        self._forbidden = indices
+
+    def forbids(self, index: int) -> bool:
+        """Whether it is not to be used any more."""
+        return index in self._forbidden
 
     def pick(self) -> int | None:
         """
@@ -138,6 +148,8 @@ class Choice:
 
     def _barred_until(self, index: int) -> float:
         line, avoided = self.lines[index], self._avoided[index]
+        if index in self._forbidden:
+            return math.inf
         own = avoided.until if avoided.hopeless else 0.0
         # That a process of ours died says nothing about the next one.
         return own if line.capabilities.local else max(own, line.breaker.barred_until)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import cast
@@ -19,12 +19,11 @@ from twopass.pacing import Pace
 from twopass.places import Place
 from twopass.recognizers import StreamingRecognizer, StreamOptions
 from twopass.stream_clock import StreamClock
+from twopass.stream_meter import StreamMeter
 from twopass.tape import Cursor, Tape
-from twopass.types import SAMPLE_RATE, Clock, Hypothesis, Usage, samples
+from twopass.types import BYTES_PER_SAMPLE, SAMPLE_RATE, Hypothesis, Usage, samples
 
 log = structlog.get_logger()
-
-_METERED_EVERY = SAMPLE_RATE  # samples: a crash of this process loses no more
 
 
 class OpenStream:
@@ -32,7 +31,7 @@ class OpenStream:
     Args:
         place: What it hears of the tape.
         origin: Where it begins, ms.
-        used: Called with what it used, as it uses it, however it ends.
+        meter: Told what it used, as it uses it, however it ends.
         news: Set whenever it has said something or has ended.
 
     Attributes:
@@ -50,7 +49,7 @@ class OpenStream:
         place: Place,
         origin: int,
         options: StreamOptions,
-        used: Callable[[Usage], None],
+        meter: StreamMeter,
         news: asyncio.Event,
         index: int = 0,
     ) -> None:
@@ -60,14 +59,14 @@ class OpenStream:
         self.cursor = Cursor(tape, samples(origin))
         self.clock = StreamClock(self.cursor.at)
         self.answered = False
-        self.opened_at = asyncio.get_running_loop().time()
+        self.opened_at = self._answered_at = asyncio.get_running_loop().time()
         self._recognizer = recognizer
-        self._options = replace(options, used=used)
-        self._used = used
+        self._options = replace(options, used=meter.take)
+        self._meter = meter
         self._news = news
         self._answers: deque[Hypothesis] = deque()
-        self._sent = self._metered = 0  # samples
-        self._drained = False
+        self._sent = 0  # samples
+        self._drained = self._closing = False
         self._task = asyncio.create_task(self._run())
         self._task.add_done_callback(lambda _: news.set())
 
@@ -77,6 +76,11 @@ class OpenStream:
         return self._sent / SAMPLE_RATE
 
     @property
+    def silent_seconds(self) -> float:
+        """For how long it has said nothing."""
+        return asyncio.get_running_loop().time() - self._answered_at
+
+    @property
     def over(self) -> bool:
         """Whether it has ended and everything that it said was taken."""
         return self._task.done() and not self._answers
@@ -84,8 +88,11 @@ class OpenStream:
     @property
     def error(self) -> RecognizerError | None:
         """Why it broke; None as long as it has not."""
-        if not self._task.done() or self._task.cancelled():
+        if not self._task.done() or self._closing:
             return None
+        if self._task.cancelled():
+            message = "The provider cancelled its own stream."
+            return RecognizerCrashed(message, provider=self._provider, code="bug")
         return cast("RecognizerError | None", self._task.exception())
 
     def take(self) -> Hypothesis | None:
@@ -101,10 +108,12 @@ class OpenStream:
 
     async def close(self) -> None:
         """End it, in whatever state it is."""
+        self._closing = True
         self._task.cancel()
         await asyncio.wait({self._task})
-        _ = self.error  # asyncio would complain of an error that nobody looked at
-        self._meter()
+        if not self._task.cancelled():
+            self._task.exception()  # asyncio would complain of an error that nobody looked at
+        self._meter.tell()
 
     async def _run(self) -> None:
         try:
@@ -116,7 +125,7 @@ class OpenStream:
             message = f"The provider failed: {error!r}."
             raise RecognizerCrashed(message, provider=self._provider, code="bug") from error
         finally:
-            self._meter()
+            self._meter.tell()
         if not self._drained:
             raise RecognizerCrashed(
                 "The stream ended before its audio.", provider=self._provider, code="recognizer_ended_early"
@@ -128,9 +137,10 @@ class OpenStream:
             async for answer in answers:
                 self.place.moved()
                 if isinstance(answer, Usage):
-                    self._used(answer)
+                    self._meter.take(answer)
                 else:
                     self.answered = True
+                    self._answered_at = asyncio.get_running_loop().time()
                     self._answers.append(answer)
                 self._news.set()
 
@@ -139,19 +149,13 @@ class OpenStream:
         most, pace = samples(capabilities.chunk_ms), Pace(capabilities.burst_seconds, capabilities.pace)
         while chunk := await self.place.read(self.cursor, most):
             self.place.moved()
-            self._sent += len(chunk) // 2
-            if self._sent - self._metered >= _METERED_EVERY:
-                self._meter()
+            taken = len(chunk) // BYTES_PER_SAMPLE
+            self._sent += taken
+            self._meter.sent(self.cursor.at - taken, self.cursor.at)
             yield chunk
             if early := pace.wait(self.sent_seconds, asyncio.get_running_loop().time() - self.opened_at):
                 await asyncio.sleep(early)
         self._drained = True
-
-    def _meter(self) -> None:
-        capabilities = self._recognizer.capabilities
-        new, self._metered = self._sent - self._metered, self._sent
-        if capabilities.sku and new:
-            self._used(Usage(capabilities.provider, capabilities.sku, Clock.AUDIO_SENT, new / SAMPLE_RATE))
 
     @property
     def _provider(self) -> str:

@@ -11,7 +11,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from twopass.cost.rates import CostSummary
+from twopass.cost.budgets import BudgetState
+from twopass.cost.running import CostSummary
 from twopass.errors import TwopassError
 from twopass.types import Pass, Revision
 
@@ -92,6 +93,13 @@ class CostChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetTold:
+    """A budget that this session spends from is nearly spent, or spent."""
+
+    state: BudgetState
+
+
+@dataclass(frozen=True, slots=True)
 class SessionEnded:
     """The last event: every utterance is final."""
 
@@ -117,6 +125,7 @@ Event: TypeAlias = (
     | AudioSkipped
     | ProviderTrouble
     | CostChanged
+    | BudgetTold
     | Expiring
     | Problem
     | SessionEnded

@@ -136,7 +136,8 @@ class Whole(Place):
     def clipped(self, hypothesis: Hypothesis) -> Hypothesis:
         if self._end is None and hypothesis.start >= self.start:
             return hypothesis
-        return _between(hypothesis, max(self.start, hypothesis.start), self._end)
+        start = max(self.start, hypothesis.start)
+        return _between(hypothesis, start if self._end is None else min(start, self._end), self._end)
 
 
 class Heard(Place):

@@ -8,29 +8,40 @@ final. The others' finals are kept meanwhile, so that none of their words is los
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import partial, reduce
 
 import structlog
 
 from twopass.errors import ConfigError, RecognizerCrashed, RecognizerError, RecognizerTimeout
 from twopass.places import words_between
 from twopass.recognizers import Capabilities, StreamingRecognizer, StreamOptions
-from twopass.types import BYTES_PER_SAMPLE, SAMPLE_RATE, Clock, Hypothesis, Usage
+from twopass.types import BYTES_PER_SAMPLE, SAMPLE_RATE, Clock, Hypothesis, Reason, Usage
 
 log = structlog.get_logger()
 
-_MOST_BEHIND = 10 * SAMPLE_RATE * BYTES_PER_SAMPLE  # bytes of audio that wait for a racer; then it is taken for dead
+_SECOND = SAMPLE_RATE * BYTES_PER_SAMPLE  # bytes
+_MOST_BEHIND = 10 * _SECOND
+"""A racer that takes so much less than another one is taken for dead."""
+_MUTE_MS = 3_000
+"""A leader that says nothing of audio of which a rival has said so much more is mute."""
 
 
 class Lead:
-    """Which racer is shown. Pure; times on the stream clock."""
+    """
+    Which racer is shown. Pure; times on the stream clock.
+
+    Attributes:
+        shown: Who leads, or led last; the first one as long as nobody has spoken.
+    """
 
     def __init__(self, racers: int) -> None:
+        self.shown = 0
         self._until = 0
         self._leader: int | None = None
+        self._led_until = 0
         self._kept: list[list[Hypothesis]] = [[] for _ in range(racers)]
 
     def says(self, racer: int, hypothesis: Hypothesis) -> list[Hypothesis]:
@@ -39,13 +50,15 @@ class Lead:
             self._kept[racer].append(hypothesis)
         new = _beyond(hypothesis, self._until)
         if self._leader is None and new.words:
-            self._leader = racer
+            self._leader = self.shown = racer
         if self._leader != racer:
-            return []
+            mute = hypothesis.final and self._leader is not None and hypothesis.end > self._led_until + _MUTE_MS
+            return list(self._finals(racer)) if mute and new.words else []
+        self._led_until = max(self._led_until, hypothesis.end)
         return list(self._finals(racer)) if hypothesis.final else [new]
 
-    def lost(self, racer: int) -> list[Hypothesis]:
-        """A racer broke; returns what the others had kept, if it had led."""
+    def leaves(self, racer: int) -> list[Hypothesis]:
+        """A racer has ended or broken; returns what the others had kept, if it led."""
         self._kept[racer].clear()
         if self._leader != racer:
             return []
@@ -57,6 +70,7 @@ class Lead:
         return Hypothesis(self._until, at, final=True) if at > self._until or at == 0 else None
 
     def _finals(self, racer: int) -> Iterator[Hypothesis]:
+        self.shown = racer
         for final in self._kept[racer]:
             new = _beyond(final, self._until)
             self._until = max(self._until, final.end)
@@ -91,18 +105,21 @@ class _Racer:
     waiting: int = 0
     taken: int = 0
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self, took: asyncio.Event) -> AsyncIterator[bytes]:
+        """What it hears; `took` is set whenever it takes some."""
         while piece := await self.audio.get():
             self.waiting -= len(piece)
             self.taken += len(piece)
+            took.set()
             yield piece
 
-    def meter(self, options: StreamOptions) -> None:
+    def meter(self, used: Callable[[Usage], None], *, shown: bool) -> None:
         """Tell what it took since the last time."""
         capabilities, taken, self.taken = self.recognizer.capabilities, self.taken, 0
         if capabilities.sku and taken:
             seconds = taken / BYTES_PER_SAMPLE / SAMPLE_RATE
-            options.used(Usage(capabilities.provider, capabilities.sku, Clock.AUDIO_SENT, seconds))
+            reason = Reason.WORK if shown else Reason.RACE_LOSER
+            used(Usage(capabilities.provider, capabilities.sku, Clock.AUDIO_SENT, seconds, reason=reason))
 
 
 class Race:
@@ -144,12 +161,15 @@ class _Heat:
         self._answers: asyncio.Queue[tuple[int, Hypothesis | Usage | RecognizerError | None]] = asyncio.Queue()
         self._heard = 0
         self._tasks: list[asyncio.Task[None]] = []
+        self._took = asyncio.Event()
 
     async def run(self, audio: AsyncIterator[bytes]) -> AsyncIterator[Hypothesis | Usage]:
         self._tasks = [asyncio.create_task(self._race(i)) for i in range(len(self._racers))]
+        for task in self._tasks:
+            task.add_done_callback(lambda _: self._took.set())
         feeding = asyncio.create_task(self._feed(audio))
         self._tasks.append(feeding)
-        running, last = set(range(len(self._racers))), None
+        running, last, ended = set(range(len(self._racers))), None, False
         while running:
             racer, answer = await self._answers.get()
             if isinstance(answer, Usage):
@@ -159,10 +179,10 @@ class _Heat:
                     yield shown
             elif racer in running:
                 running.discard(racer)
-                last = answer or last
-                for shown in self._lead.lost(racer) if answer is not None else ():
+                last, ended = answer or last, ended or answer is None
+                for shown in self._lead.leaves(racer):
                     yield shown
-            if not running and isinstance(last, RecognizerError) and not feeding.done():
+            if not running and last is not None and not ended:
                 raise last
         rest = self._lead.ends(self._heard // BYTES_PER_SAMPLE * 1000 // SAMPLE_RATE)
         if rest is not None:
@@ -173,30 +193,51 @@ class _Heat:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        for racer in self._racers:
-            racer.meter(self._options)
+        for number in range(len(self._racers)):
+            self._meter(number)
+
+    def _meter(self, number: int) -> None:
+        self._racers[number].meter(partial(self._used, number), shown=self._lead.shown == number)
+
+    def _used(self, number: int, usage: Usage) -> None:
+        """Each racer's stream is a request of its own."""
+        self._options.used(replace(usage, stream=str(number)))
 
     async def _feed(self, audio: AsyncIterator[bytes]) -> None:
+        """No faster than the fastest of them takes it."""
         async for piece in audio:
+            await self._room()
             self._heard += len(piece)
             for i, racer in enumerate(self._racers):
                 racer.audio.put_nowait(piece)
                 racer.waiting += len(piece)
-                if racer.waiting > _MOST_BEHIND:
+                if racer.waiting > self._least_waiting() + _MOST_BEHIND:
                     self._tasks[i].cancel()
                 if racer.taken >= SAMPLE_RATE * BYTES_PER_SAMPLE:
-                    racer.meter(self._options)
+                    self._meter(i)
         for racer in self._racers:
             racer.audio.put_nowait(b"")
+
+    async def _room(self) -> None:
+        while self._least_waiting() > _SECOND:
+            self._took.clear()
+            await self._took.wait()
+
+    def _least_waiting(self) -> int:
+        """How much waits for the fastest of those that still run; nothing if there is none."""
+        tasks = zip(self._racers, self._tasks, strict=False)
+        return min((racer.waiting for racer, task in tasks if not task.done()), default=0)
 
     async def _race(self, number: int) -> None:
         racer = self._racers[number]
         provider = racer.recognizer.capabilities.provider
         try:
-            answers = racer.recognizer.stream(racer.pieces(), self._options)
+            options = replace(self._options, used=partial(self._used, number))
+            answers = racer.recognizer.stream(racer.pieces(self._took), options)
             async with aclosing(answers):  # type: ignore[type-var]
                 async for answer in answers:
-                    self._answers.put_nowait((number, answer))
+                    named = replace(answer, stream=str(number)) if isinstance(answer, Usage) else answer
+                    self._answers.put_nowait((number, named))
         except RecognizerError as error:
             self._fails(number, error)
         except asyncio.CancelledError:

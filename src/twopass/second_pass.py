@@ -21,7 +21,7 @@ import structlog
 
 from twopass.errors import RecognizerCrashed, RecognizerError, RecognizerTimeout, RecognizerUnavailable
 from twopass.recognizers import Capabilities, Recognition, UtteranceAudio, UtteranceRecognizer
-from twopass.types import Hypothesis, Usage
+from twopass.types import Hypothesis, Reason, Usage
 
 log = structlog.get_logger()
 
@@ -197,7 +197,8 @@ class SecondPass:
     def _deliver(self, batch: list[Job], answers: Sequence[Recognition]) -> None:
         for job, answer in zip(batch, answers, strict=True):
             for usage in answer.usage:
-                job.used(replace(usage, speculative=job.speculative and job.answer.cancelled()))
+                dropped = job.speculative and job.answer.cancelled()
+                job.used(replace(usage, reason=Reason.SPECULATION if dropped else usage.reason))
             if not job.answer.done():
                 job.answer.set_result(answer.hypothesis)
 

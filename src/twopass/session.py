@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from twopass.cost.budgets import Budget, BudgetState, Level, Policy
+from twopass.cost.session_meter import SessionMeter
+from twopass.cost.treasury import spent_error
 from twopass.errors import SessionClosed, TwopassError
 from twopass.journal import EndAsked, Happened, Journal, Metered, NoJournal, Numbered, Record, Told
 from twopass.lane import Lane, SessionParts
 from twopass.merging import Input
 from twopass.outbox import (
     Acknowledged,
+    BudgetTold,
     CostChanged,
     Event,
     Expiring,
@@ -26,16 +31,18 @@ from twopass.outbox import (
     SessionEnded,
     SpeechChanged,
 )
-from twopass.types import Revision, Status, Usage, milliseconds, samples
+from twopass.types import SAMPLE_RATE, Clock, Revision, Status, Usage, milliseconds, samples
 
 _COST_EVERY_SECONDS = 1.0
+_NOTHING_NEW = 1e-4  # seconds; sums of floats
 _ACK_EVERY = samples(250)
 
 
 @dataclass(slots=True)
 class _Tally:
-    """What the summary at the end says."""
+    """What the summary at the end says, and how much speech (ms) has its final words."""
 
+    finalized: int = 0
     utterances: int = 0
     words: int = 0
     degraded: int = 0
@@ -60,10 +67,11 @@ class Session:
         self.complete = False
         self.realtime = parts.realtime
         self._parts = parts
-        self._journal = journal or NoJournal()
+        self._journal = self._history = journal or NoJournal()
         self._durable = journal is not None
-        self._usage: dict[Usage, float] = {}
+        self._meter = SessionMeter(identity, parts.account, parts.pricer, parts.sink)
         self._tally = _Tally()
+        self._budgets: dict[Budget, Level] = {}
         self._lanes = [Lane(channel, self, parts) for channel in range(parts.channels)]
         self._ended = False
         self._acknowledged = 0
@@ -108,7 +116,7 @@ class Session:
     def end(self) -> None:
         """No more audio. `run` returns when every utterance is final."""
         if not self._ended:
-            self._journal.write(EndAsked())
+            self._history.write(EndAsked())
         self._ended = True
         for lane in self._lanes:
             lane.tape.finish()
@@ -122,16 +130,21 @@ class Session:
                     group.create_task(lane.run())
         finally:
             ticker.cancel()
+            self._meter_time()
+            self.flush()
         self._acknowledge()
+        self._watch_budgets()
         self.tell(self._cost())
         audio_ms = milliseconds(self.next_sample)
         self.tell(SessionEnded(audio_ms, self._tally.utterances, self._tally.words, self._tally.degraded))
         self.complete = True
 
     def suspend(self) -> None:
-        """Write nothing to the journal any more: what happens while the session is torn down is not its history."""
-        self._journal.flush()
-        self._journal = NoJournal()
+        """
+        Write no history any more: what happens while the session is torn down is none. What is used meanwhile is.
+        """
+        self.flush()
+        self._history = NoJournal()
 
     # -- going on after the end of the process ----------------------------------------------------------------------
 
@@ -146,8 +159,8 @@ class Session:
                     self.complete = self.complete or isinstance(event, SessionEnded)
                 case Numbered():
                     self.outbox.reserve()
-                case Metered(usage):
-                    self._count(usage)
+                case Metered(usage, at):
+                    self._meter.count(usage, at)
                 case EndAsked():
                     self._ended = True
 
@@ -171,17 +184,19 @@ class Session:
 
     def keep_in(self, journal: Journal) -> None:
         """Write down what happens from now on."""
-        self._journal, self._durable = journal, True
+        self._journal = self._history = journal
+        self._durable = True
 
     # -- what the lanes tell ----------------------------------------------------------------------------------------
 
     def happens(self, channel: int, item: Input) -> None:
         """A lane's merge is about to take an input."""
-        self._journal.write(Happened(channel, item))
+        self._history.write(Happened(channel, item))
 
     def show(self, revision: Revision) -> None:
         """A revision for the client."""
         if revision.status is Status.FINAL:
+            self._tally.finalized += revision.end - revision.start
             self._tally.utterances += 1
             self._tally.words += len(revision.words)
             self._tally.degraded += revision.degraded is not None
@@ -193,14 +208,15 @@ class Session:
 
     def tell(self, event: Event) -> None:
         """Any other event for the client."""
-        passing = isinstance(event, Acknowledged | CostChanged | Expiring)
-        self._journal.write(Numbered() if passing else Told(event))
+        passing = isinstance(event, Acknowledged | CostChanged | Expiring | BudgetTold)
+        self._history.write(Numbered() if passing else Told(event))
         self.outbox.put(event)
 
     def used(self, usage: Usage) -> None:
         """Something was used."""
-        self._journal.write(Metered(usage))
-        self._count(usage)
+        at = datetime.now(UTC)
+        self._journal.write(Metered(usage, at))
+        self._meter.count(usage, at)
 
     def flush(self) -> None:
         """
@@ -208,6 +224,7 @@ class Session:
         events leave the process. Tells the client once when that cannot be promised any more.
         """
         durable = self._journal.flush()
+        self._meter.hand_over()
         if self._durable and not durable:
             self._durable = False
             error = TwopassError(
@@ -222,19 +239,43 @@ class Session:
         self.flush()
         self.tell(Acknowledged(self.next_sample, self.received, self._durable))
 
-    def _count(self, usage: Usage) -> None:
-        alike = replace(usage, seconds=0.0)
-        self._usage[alike] = self._usage.get(alike, 0.0) + usage.seconds
-
     def _cost(self) -> CostChanged:
-        usages = [replace(usage, seconds=seconds) for usage, seconds in self._usage.items()]
-        return CostChanged(milliseconds(self.next_sample), self._parts.pricer.summarize(usages))
+        return CostChanged(milliseconds(self.next_sample), self._meter.summary())
+
+    def _meter_time(self) -> None:
+        """What all the work is for: the audio that came, and the speech that has its final words."""
+        received = self.next_sample * len(self._lanes) / SAMPLE_RATE
+        for clock, seconds in ((Clock.RECEIVED, received), (Clock.FINALIZED, self._tally.finalized / 1000)):
+            new = seconds - self._meter.seconds(clock)
+            if new > _NOTHING_NEW:
+                self.used(Usage("twopass", "audio", clock, new))
 
     async def _tell_cost(self) -> None:
-        told = 0.0
+        told = self._meter.summary()
         while True:
             await asyncio.sleep(_COST_EVERY_SECONDS)
-            used = sum(self._usage.values())
-            if used > told:
-                told = used
+            self._meter_time()
+            self.flush()
+            self._watch_budgets()
+            summary = self._meter.summary()
+            if summary != told:
+                told = summary
                 self.tell(self._cost())
+
+    def _watch_budgets(self) -> None:
+        for state in self._parts.budgets.states(self._meter.account):
+            if state.level is not self._budgets.get(state.budget, Level.WELL):
+                self._budgets[state.budget] = state.level
+                if state.level is not Level.WELL:
+                    self.tell(BudgetTold(state))
+                if state.level is Level.SPENT:
+                    self._obey(state)
+
+    def _obey(self, state: BudgetState) -> None:
+        """A budget is spent."""
+        if state.budget.policy is Policy.CHEAPER:
+            for lane in self._lanes:
+                lane.economize()
+        elif state.budget.policy is Policy.REFUSE and not self._ended:
+            self.tell(Problem(spent_error(state), fatal=False))
+            self.end()

@@ -80,11 +80,16 @@ class Succession:
             self._again_at = asyncio.get_running_loop().time() + _AGAIN_SECONDS
             self._choice.failed(successor.index, successor.error)
 
-    def convinces(self, *, pausing: bool) -> bool:
-        """Whether there is one and it can take over: it speaks, or takes audio while there is nothing to be said."""
+    def convinces(self, *, owing: bool) -> bool:
+        """
+        Whether there is one and it can take over: it speaks, or takes audio while there is nothing to be said.
+
+        Args:
+            owing: Whether there is something to be said.
+        """
         if self.stream is None or self.stream.answered:
             return self.stream is not None
-        return pausing and self.stream.sent_seconds >= _CONVINCING_SECONDS
+        return not owing and self.stream.sent_seconds >= _CONVINCING_SECONDS
 
     def adopt(self) -> None:
         """It is no successor any more."""

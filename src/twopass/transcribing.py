@@ -17,7 +17,7 @@ from twopass.audio import Encoding, probe_duration
 from twopass.client import Client, ClientSession, Transcript
 from twopass.compare.timeline import Timeline
 from twopass.console import Captions, costs, figures, introduction, trouble
-from twopass.gateway.messages import ClientAudio, Cost, ErrorMessage, ProviderChange, Segment
+from twopass.gateway.messages import BudgetMessage, ClientAudio, Cost, ErrorMessage, ProviderChange, Segment
 from twopass.recognizers import StreamOptions
 from twopass.transcript import Format, write
 
@@ -100,7 +100,7 @@ async def show_live(
                     captions.show(revision)
                 case Cost():
                     cost = message
-                case ErrorMessage() | ProviderChange():
+                case ErrorMessage() | ProviderChange() | BudgetMessage():
                     _console.print(trouble(message))
     _console.print(figures(timeline, cost))
     return timeline
@@ -121,7 +121,7 @@ async def _show_progress(session: ClientSession, audio: AsyncIterator[bytes], so
                 progress.update(task, completed=revision.end / 1000)
             elif isinstance(message, Cost):
                 cost = message
-            elif isinstance(message, ErrorMessage | ProviderChange):
+            elif isinstance(message, ErrorMessage | ProviderChange | BudgetMessage):
                 _console.print(trouble(message))
     _console.print(costs(cost))
     return write(transcript.revisions, style)

@@ -184,13 +184,37 @@ class Revision:
 
 
 class Clock(StrEnum):
-    """Which clock a usage entry was read from."""
+    """
+    Which clock a usage entry was read from.
+
+    `provisioned` is a machine's time whether it works or not. `received` and `finalized` are no work but what it was
+    for: audio that clients sent, and speech whose words are final.
+    """
 
     AUDIO_SENT = "audio_sent"
     SOCKET_OPEN = "socket_open"
     VENDOR_REPORTED = "vendor_reported"
     CPU_BUSY = "cpu_busy"
     GPU_BUSY = "gpu_busy"
+    PROVISIONED = "provisioned"
+    RECEIVED = "received"
+    FINALIZED = "finalized"
+
+
+class Reason(StrEnum):
+    """
+    What a usage entry was for.
+
+    `replay` is audio that some recognizer had heard before (after a break, or around the place where a stream is
+    replaced); `race_loser` was heard by a recognizer that was not shown; `speculation` was begun on a short silence
+    and thrown away; `shadow` was heard for comparison only.
+    """
+
+    WORK = "work"
+    REPLAY = "replay"
+    RACE_LOSER = "race_loser"
+    SPECULATION = "speculation"
+    SHADOW = "shadow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +224,10 @@ class Usage:
 
     Attributes:
         sku: What of the provider was used, as its rate card names it.
-        speculative: The work was begun on a short silence and its result thrown away.
+        reason: What it was for.
+        stream: Which stream (a vendor bills each as one request) it belongs to, within the session; empty for work
+            that is billed by time alone.
+        features: What was asked of the vendor that it may bill besides, as its rate card names it.
     """
 
     provider: str
@@ -208,7 +235,9 @@ class Usage:
     clock: Clock
     seconds: float
     pass_: Pass = Pass.FIRST
-    speculative: bool = False
+    reason: Reason = Reason.WORK
+    stream: str = ""
+    features: tuple[str, ...] = ()
 
 
 def milliseconds(samples: int) -> int:

@@ -91,6 +91,7 @@ def test_openapi_is_published(server_url: str) -> None:
         "/healthz",
         "/readyz",
         "/metrics",
+        "/reports/{name}",
         "/v1/profiles",
         "/v1/stream/schema.json",
         "/v1/tokens",

@@ -13,8 +13,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from twopass.config import Config
+from twopass.cost.cards import load_cards
+from twopass.cost.session_meter import NOWHERE
+from twopass.cost.treasury import NOBODY, Treasury, open_treasury
 from twopass.engine import Engine
-from twopass.gateway import info, problems, rest, tokens
+from twopass.gateway import info, problems, reports, rest, tokens
 from twopass.gateway.doors import Doors
 from twopass.gateway.limits import SessionLimit
 from twopass.gateway.metrics import Metrics
@@ -39,7 +42,10 @@ _FORM_BYTES = 1 << 20
 def create_app(config: Config) -> FastAPI:
     """The gateway for a configuration. Models load in the background: see /readyz."""
     app = FastAPI(title="twopass", version=version("twopass"), lifespan=_lifespan, docs_url=None, redoc_url=None)
-    app.state.engine = Engine(config)
+    cards = load_cards(config.ledger.prices, config.ledger.exchange, config.prices)
+    app.state.config, app.state.cards = config, cards
+    app.state.treasury = treasury = open_treasury(config.ledger.settings, cards)
+    app.state.engine = Engine(config, cards, treasury or NOWHERE, treasury or NOBODY)
     app.state.metrics = Metrics()
     app.state.limit = SessionLimit(config.server.max_sessions)
     spool = Spool(config.spool.directory.expanduser(), config.spool) if config.spool.directory else None
@@ -52,6 +58,7 @@ def create_app(config: Config) -> FastAPI:
     app.include_router(info.router)
     app.include_router(rest.router)
     app.include_router(tokens.router)
+    app.include_router(reports.router)
     app.add_api_websocket_route("/v1/stream", _stream)
     app.mount("/static", StaticFiles(directory=info.STATIC), name="static")
     return app
@@ -67,7 +74,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     engine: Engine = app.state.engine
     await engine.open()
     sessions: Sessions = app.state.sessions
-    lasting = engine.warm(), app.state.metrics.watch_loop(), sessions.recover(), sessions.watch()
+    treasury: Treasury | None = app.state.treasury
+    lasting = [engine.warm(), app.state.metrics.watch_loop(), sessions.recover(), sessions.watch()]
+    lasting += [treasury.run()] if treasury else []
     background = [asyncio.create_task(work) for work in lasting]
     try:
         yield
@@ -77,11 +86,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.gather(*background, return_exceptions=True)
         await sessions.stop()
         await engine.close()
+        if treasury:
+            await treasury.stop()
 
 
 async def _secure(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     response = await call_next(request)
-    response.headers.update(_HEADERS)
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
     return response
 
 

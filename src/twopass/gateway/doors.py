@@ -7,6 +7,7 @@ A visitor who is refused disturbs nobody: everything is counted by key and by ad
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import ipaddress
 from collections import Counter
@@ -23,6 +24,7 @@ from starlette.types import Message, Receive
 from starlette.websockets import WebSocket
 
 from twopass.config import DoorsConfig
+from twopass.cost.entries import HOUSE, Account
 from twopass.errors import ForeignOrigin, ProtocolError, TooManySessions, TwopassError, Unauthorized
 from twopass.gateway.keys import PREFIX, Key, KeyFile
 from twopass.gateway.pace import Pace
@@ -59,6 +61,11 @@ class Visitor:
     def tenant(self) -> str | None:
         """On whose behalf; None on a server without keys."""
         return self.key.tenant if self.key else None
+
+    @property
+    def account(self) -> Account:
+        """Who pays."""
+        return Account(self.key.tenant, self.key.id) if self.key else HOUSE
 
     @contextlib.contextmanager
     def place(self) -> Iterator[None]:
@@ -138,6 +145,20 @@ class Doors:
         if not self.settings.open_metrics:
             self.check_credential(connection)
 
+    def check_reports(self, connection: HTTPConnection) -> None:
+        """
+        Whether somebody may read the cost reports. Raises Unauthorized.
+
+        On a server without keys only this machine's own users may. Browsers ask for the key themselves, as a password.
+        """
+        key = self._key(connection, self.settings.token_seconds)
+        if key is not None and not key.reports:
+            fix = "Create one that is: `twopass keys create --reports`."
+            raise Unauthorized("This key is not for the cost reports.", fix=fix)
+        if key is None and not _from_here(connection):
+            fix = "Whoever runs the server can name a file of keys in doors.keys."
+            raise Unauthorized("A server without keys shows its cost reports to its own machine only.", fix=fix)
+
     def check_credential(self, connection: HTTPConnection) -> None:
         """Whether somebody may begin something new now. Raises Unauthorized."""
         self._key(connection, self.settings.token_seconds)
@@ -194,6 +215,7 @@ class GuardedRoute(APIRoute):
             doors: Doors = request.app.state.doors
             receive = _prompt(request.receive, doors.settings.upload_seconds)
             with doors.admit(request) as visitor, visitor.place():
+                request.scope["account"] = visitor.account
                 return await handle(Request(request.scope, receive))
 
         return guarded
@@ -250,8 +272,23 @@ def _credential(connection: HTTPConnection) -> str | None:
     scheme, _, value = connection.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return value.strip()
+    if scheme.lower() == "basic":
+        return _password(value)
     offered = connection.scope.get("subprotocols", ())
     return next((name.removeprefix(_BEARER) for name in offered if name.startswith(_BEARER)), None)
+
+
+def _password(basic: str) -> str | None:
+    """Of HTTP's basic authentication; the name does not matter."""
+    with contextlib.suppress(ValueError):  # binascii.Error and UnicodeDecodeError are some
+        return base64.b64decode(basic.strip(), validate=True).decode().partition(":")[2]
+    return None
+
+
+def _from_here(connection: HTTPConnection) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(connection.client.host if connection.client else "").is_loopback
+    return False
 
 
 def _same_host(origin: str, connection: HTTPConnection) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from twopass.cost.rates import CostSummary
+from twopass.cost.budgets import BudgetState, Level
+from twopass.cost.running import CostSummary
 from twopass.engine import Speaker
 from twopass.errors import TwopassError
 from twopass.gateway import messages
 from twopass.outbox import (
     Acknowledged,
     AudioSkipped,
+    BudgetTold,
     CostChanged,
     Event,
     Expiring,
@@ -59,6 +61,8 @@ def encoded(number: int, event: Event) -> messages.ServerMessage:
             )
         case CostChanged(audio_ms, summary):
             return _cost(number, audio_ms, summary)
+        case BudgetTold(state):
+            return _budget(number, state)
         case GapMarked() | Expiring() | Problem() | SessionEnded():
             return _of_session(number, event)
 
@@ -117,6 +121,17 @@ def _segment(number: int, revision: Revision) -> messages.Segment:
         degraded=revision.degraded,
         channel=revision.channel,
         language=revision.language,
+    )
+
+
+def _budget(number: int, state: BudgetState) -> messages.BudgetMessage:
+    budget = state.budget
+    return messages.BudgetMessage(
+        event=number,
+        state="spent" if state.level is Level.SPENT else "near",
+        period=budget.period.value,
+        policy=budget.policy.value,
+        share=float(state.spent / budget.limit) if budget.limit else 1.0,
     )
 
 

@@ -187,10 +187,11 @@ class HeldSession:
 
     async def suspend(self) -> None:
         """Leave it to the next process."""
-        self.session.suspend()
-        if self.spool is not None:
-            self.spool.close()
-        await self._stop()
+        try:
+            await self._stop()
+        finally:  # the last that was used is in the journal now
+            if self.spool is not None:
+                self.spool.close()
 
     async def _stop(self) -> None:
         self.session.suspend()

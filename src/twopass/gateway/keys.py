@@ -46,6 +46,7 @@ class Key:
         hash: SHA-256 of the key, hex.
         revoked: Since when it opens nothing any more.
         max_sessions: How many sessions it may have at once; None leaves that to the server.
+        reports: Whether it opens the cost reports, which show what all tenants cost.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Key:
     created: datetime
     revoked: datetime | None = None
     max_sessions: int | None = None
+    reports: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +104,11 @@ class KeyRing:
 
 
 def create(
-    ring: KeyRing, *, name: str, tenant: str, now: datetime, max_sessions: int | None = None
+    ring: KeyRing, *, name: str, tenant: str, now: datetime, max_sessions: int | None = None, reports: bool = False
 ) -> tuple[KeyRing, Key, str]:
     """The ring with one more key, what is kept of it, and the key itself, which nobody can ask for again."""
     secret = PREFIX + secrets.token_urlsafe(_KEY_BYTES)
-    key = Key(secrets.token_hex(4), name, tenant, _hashed(secret), now, max_sessions=max_sessions)
+    key = Key(secrets.token_hex(4), name, tenant, _hashed(secret), now, max_sessions=max_sessions, reports=reports)
     return KeyRing(ring.secret or secrets.token_urlsafe(_KEY_BYTES), (*ring.keys, key)), key, secret
 
 
@@ -169,10 +171,14 @@ class KeyFile:
         self._stamp: tuple[int, ...] | None = None
         self._ring = KeyRing()
 
-    def add(self, *, name: str, tenant: str, now: datetime, max_sessions: int | None = None) -> tuple[Key, str]:
+    def add(
+        self, *, name: str, tenant: str, now: datetime, max_sessions: int | None = None, reports: bool = False
+    ) -> tuple[Key, str]:
         """Create a key; returns also the key itself. Raises ConfigError."""
         with self._changing():
-            ring, key, secret = create(read(self.path), name=name, tenant=tenant, now=now, max_sessions=max_sessions)
+            ring, key, secret = create(
+                read(self.path), name=name, tenant=tenant, now=now, max_sessions=max_sessions, reports=reports
+            )
             _write(self.path, ring)
         return key, secret
 

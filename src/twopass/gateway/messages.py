@@ -346,6 +346,23 @@ class Cost(ServerMessage):
     unpriced: tuple[str, ...] = ()
 
 
+class BudgetMessage(ServerMessage):
+    """
+    A budget that the session spends from is nearly spent, or spent. (How much money it is, is not the client's matter.)
+
+    Attributes:
+        policy: What happens when it is spent: nothing (`warn`), the first pass goes on with a cheaper recognizer
+            (`cheaper`), or the session gets its finals and ends, and no other begins (`refuse`).
+        share: How much of it is spent; 1 is all.
+    """
+
+    type: Literal["budget"] = "budget"
+    state: Literal["near", "spent"]
+    period: Literal["day", "month"]
+    policy: Literal["warn", "cheaper", "refuse"]
+    share: float
+
+
 class ErrorMessage(ServerMessage):
     """
     Something was wrong. What was accepted before stays.
@@ -384,6 +401,7 @@ AnyServerMessage: TypeAlias = (
     | Backpressure
     | ProviderChange
     | Cost
+    | BudgetMessage
     | Expiring
     | ErrorMessage
     | Ended

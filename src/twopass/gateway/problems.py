@@ -25,7 +25,10 @@ _KNOWN: Mapping[int, tuple[str, str]] = MappingProxyType(
 )
 """Code and fix of what the framework refuses."""
 
-_BY_CODE: Mapping[str, int] = MappingProxyType({"too_large": 413, "no_keys": 404})
+_NOT_THERE = ("no_keys", "no_ledger", "no_charges", "no_report")
+_BY_CODE: Mapping[str, int] = MappingProxyType(
+    {"too_large": 413, "budget_spent": 402, **dict.fromkeys(_NOT_THERE, 404)}
+)
 
 
 class Problem(BaseModel):
@@ -52,7 +55,11 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unforeseen)
 
 
-async def _refused(request: Request, error: Exception) -> JSONResponse:  # noqa: ARG001 - Starlette's signature
+def _is_page(request: Request) -> bool:
+    return request.url.path.startswith("/reports")
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, TwopassError)
     if isinstance(error, TooManySessions):
         status = 429
@@ -65,7 +72,9 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:  # noqa:
     else:
         status = _BY_CODE.get(error.code, 400)
     problem = Problem(code=error.code, message=error.message, fix=error.fix, retryable=error.retryable)
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    # Browsers ask for a password themselves; only pages for people may make them do so.
+    wanted = 'Basic realm="twopass: the API key is the password"' if _is_page(request) else "Bearer"
+    headers = {"WWW-Authenticate": wanted} if status == 401 else None
     return JSONResponse(problem.model_dump(), status, headers=headers)
 
 

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from fastapi.responses import Response
 
 from twopass.audio import decode_file
+from twopass.cost.entries import Account
 from twopass.engine import Engine
 from twopass.engine import Request as SessionRequest
 from twopass.errors import ProtocolError, TwopassError
@@ -55,7 +56,7 @@ def _engine(request: Request) -> Engine:
             "description": "The transcript in the format asked for.",
             "content": {media: {} for media in _MEDIA.values()},
         },
-        **{code: {"model": Problem} for code in (400, 401, 403, 408, 413, 422, 429, 503)},
+        **{code: {"model": Problem} for code in (400, 401, 402, 403, 408, 413, 422, 429, 503)},
     },
 )
 async def transcribe(
@@ -74,6 +75,8 @@ async def transcribe(
     """Transcribe a file. Both passes run; the answer holds the finals."""
     limit: SessionLimit = request.app.state.limit
     metrics: Metrics = request.app.state.metrics
+    account: Account = request.scope["account"]
+    engine.check_budgets(account)
     with limit.place():
         path = await _stored(file, request.app.state.max_upload_bytes)
         try:
@@ -85,7 +88,7 @@ async def transcribe(
                 profanity=profanity,
                 diarization=diarization,
             )
-            session = await engine.session(SessionRequest(profile, options, channels, realtime=False))
+            session = await engine.session(SessionRequest(profile, options, channels, realtime=False, account=account))
             revisions = await _transcript(session, path, channels, metrics, request)
         finally:
             path.unlink(missing_ok=True)

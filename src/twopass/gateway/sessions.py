@@ -12,10 +12,12 @@ import hmac
 import itertools
 import secrets
 from collections.abc import Coroutine, Iterable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 import structlog
 
+from twopass.cost.entries import Account
 from twopass.engine import Engine, Request
 from twopass.errors import ServerStopping, SessionTooLong, TwopassError, UnknownSession
 from twopass.gateway import messages
@@ -34,7 +36,7 @@ _TICKS_PER_CLEANING = 40
 _RECORDS_AT_ONCE = 100
 _MOST_BACKLOG = 1 << 20
 _BACKLOG_SECONDS = 0.01
-_FORMAT = 1
+_FORMAT = 2
 """Of what is kept on disk about a session."""
 
 
@@ -57,24 +59,25 @@ class Sessions:
     # -- beginning and going on -------------------------------------------------------------------------------------
 
     async def begin(
-        self, start: messages.Start, place: contextlib.AbstractContextManager[None]
+        self, start: messages.Start, place: contextlib.AbstractContextManager[None], account: Account
     ) -> tuple[HeldSession, str]:
         """
         A new session, which has the place until its end, and its token.
 
-        Raises TooManySessions, ServerStopping, and what `Engine.session` raises.
+        Raises TooManySessions, ServerStopping, BudgetSpent, and what `Engine.session` raises.
         """
         if self._stopping:
             raise _stopping()
+        self._engine.check_budgets(account)
         identity, token = secrets.token_urlsafe(12), secrets.token_urlsafe(24)
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._place())
             stack.enter_context(place)
             # A format that cannot be is refused before anything is written.
             Intake(start, keep=forget, jitter_ms=0).close()
-            spool = self._create_spool(identity, start, _hashed(token))
+            spool = self._create_spool(identity, start, _hashed(token), account)
             try:
-                held = await self._hold(identity, start, spool, _hashed(token))
+                held = await self._hold(identity, start, spool, _hashed(token), account)
                 self._start(held, stack)
             except BaseException:
                 if spool is not None:
@@ -105,11 +108,11 @@ class Sessions:
             await held.abandon()
 
     async def _hold(
-        self, identity: str, start: messages.Start, spool: SessionSpool | None, token_hash: str
+        self, identity: str, start: messages.Start, spool: SessionSpool | None, token_hash: str, account: Account
     ) -> HeldSession:
         keep = forget if spool is None else spool.receive
         intake = Intake(start, keep, jitter_ms=self.settings.jitter_ms)
-        request = Request(start.profile, start.options, intake.channels, start.realtime)
+        request = Request(start.profile, start.options, intake.channels, start.realtime, account)
         try:
             session = await self._engine.session(request, identity, spool)
         except BaseException:
@@ -137,10 +140,17 @@ class Sessions:
             finally:
                 self._metrics.sessions.dec()
 
-    def _create_spool(self, identity: str, start: messages.Start, token_hash: str) -> SessionSpool | None:
+    def _create_spool(
+        self, identity: str, start: messages.Start, token_hash: str, account: Account
+    ) -> SessionSpool | None:
         if self._spool is None:
             return None
-        about = {"format": _FORMAT, "token": token_hash, "start": start.model_dump(mode="json")}
+        about = {
+            "format": _FORMAT,
+            "token": token_hash,
+            "account": asdict(account),
+            "start": start.model_dump(mode="json"),
+        }
         try:
             return self._spool.create(identity, about)
         except OSError as error:
@@ -164,7 +174,8 @@ class Sessions:
             if about["format"] != _FORMAT:
                 raise ValueError(f"format {about['format']}")
             start = messages.Start.model_validate(about["start"])
-            held = await self._hold(spool.session, start, None, about["token"])
+            account = Account(**about["account"])
+            held = await self._hold(spool.session, start, None, about["token"], account)
             await self._reload(held, spool)
         except Exception as error:  # one that is damaged must not stop the others
             spool.close()

@@ -10,7 +10,7 @@ next one. Whatever else ends a connection ends it with a message that says why a
     1012 the server stops: resume later    4408 no first message in time
     4400 a message or audio that cannot    4409 another socket took the session over
          be understood                     4429 too many sessions or connections
-                                           4503 a recognizer that is needed cannot be used
+    4402 a budget is spent                 4503 a recognizer that is needed cannot be used
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from twopass.engine import Engine
 from twopass.errors import (
     AudioError,
+    BudgetSpent,
     ConfigError,
     ForeignOrigin,
     ProtocolError,
@@ -52,6 +53,7 @@ _ON_PURPOSE = 1000
 
 _CODES: tuple[tuple[type[TwopassError], int], ...] = (
     (TooManySessions, 4429),
+    (BudgetSpent, 4402),
     (Unauthorized, 4401),
     (ForeignOrigin, 4403),
     (UnknownSession, 4404),
@@ -114,7 +116,7 @@ class Connection:
     async def _serve(self, first: messages.Start | messages.SessionResume) -> None:
         if isinstance(first, messages.Start):
             self._doors.check_credential(self._socket)
-            held, token = await self._sessions.begin(first, self._visitor.place())
+            held, token = await self._sessions.begin(first, self._visitor.place(), self._visitor.account)
             await held.attach(self)
             introduction = self._introduce(held, first, token)
         else:

@@ -52,12 +52,24 @@ function onMessage(message, before) {
   else if (message.type === "cost") panel.showCost(message);
   else if (message.type === "gap") view.showGap(message);
   else if (message.type === "expiring") panel.showNotice(...expiry(message));
+  else if (message.type === "budget") panel.showNotice(...budget(message));
   else if (message.type === "error" && message.code !== "no_audio") panel.showProblem(message); // that is a status
   refresh();
 }
 
 function expiry({ in_seconds: seconds }) {
   return [`The server ends this session in ${duration(1000 * seconds)}.`, "What is said until then becomes final; after that, start a new one."];
+}
+
+const AFTER = {
+  warn: "Nothing else changes.",
+  cheaper: "From then on a cheaper recognizer shows the first words; the second pass stays.",
+  refuse: "From then on sessions end, with their final words, and no new one begins.",
+};
+
+function budget({ state, period, policy, share }) {
+  const far = state === "spent" ? "is spent" : `is spent to ${Math.floor(100 * share)} %`;
+  return [`The budget of this ${period} ${far}.`, AFTER[policy]];
 }
 
 function onLevel(level) {
