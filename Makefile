@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format bench faults load soak lock clean
+.PHONY: help run demo test check format bench faults money load soak lock clean
 
 help: ## Show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -26,14 +26,15 @@ demo: $(READY) ## The same, but end after the sample's last final
 test: $(READY) ## Run the tests
 	$(BIN)/pytest
 
-# The browser's tests are in `make test`: what they cover is not Python. So are the faults, the vendors' too: other tests
-# cover the same code.
+# Measuring coverage doubles a test's time, so what `make test` runs and what covers nothing more stays out: the browser,
+# the faults, the vendors' too, fuzzing; and properties are tried on fewer examples.
 check: $(READY) ## Format, lint, strict types, and the tests with coverage
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q --ignore tests/gateway/test_page.py --ignore tests/faults \
+	TWOPASS_EXAMPLES=20 TWOPASS_CASES=50 $(BIN)/coverage run -m pytest -q --ignore tests/gateway/test_page.py \
+	    --ignore tests/faults --ignore tests/gateway/test_fuzz.py --ignore tests/cost/test_report_page.py \
 	    --ignore-glob 'tests/providers/*/test_*_faults.py' --ignore-glob 'tests/providers/*/test_*_sessions.py'
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
@@ -49,6 +50,13 @@ bench: $(READY) ## Measure latency, accuracy, stability and load: one table, one
 faults: $(READY) ## Break everything that can break, 400 times, and compare every word (FAULTS=short: two minutes)
 	$(BIN)/python -m tests.faults $(if $(filter short,$(FAULTS)),--short)
 	$(BIN)/python -m tests.faults.vendors $(if $(filter short,$(FAULTS)),--short)
+
+money: $(READY) ## A hundred thousand prices against the oracle, 200 kills of the meter, a month of a million entries (an hour)
+	TWOPASS_CASES=100000 TWOPASS_KILLS=200 $(BIN)/pytest tests/cost --timeout 0
+	rm -f bench/month.sqlite
+	mkdir -p bench
+	$(BIN)/twopass report simulate --month 2026-10 --entries 1000000 --seed 7 --ledger sqlite:///bench/month.sqlite
+	$(BIN)/twopass report all --month 2026-10 --ledger sqlite:///bench/month.sqlite -o bench/month.html
 
 load: $(READY) ## Two hundred sessions at once for three minutes (LOAD=short: 40 for 20 seconds)
 	$(BIN)/python -m tests.faults.load $(if $(filter short,$(LOAD)),--short)

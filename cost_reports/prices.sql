@@ -16,8 +16,8 @@
 --   unit: {label: Per, says: What the price is for one of.}
 --   currency: {label: Currency, says: The price's.}
 --   confidence: {label: Confidence, says: How far the price can be trusted.}
---   doubt: {label: What is not sure, says: In words.}
---   source: {label: Source, says: Where it was read.}
+--   doubt: {label: What is not sure, says: In words., wide: true}
+--   source: {label: Source, says: Where it was read., wide: true}
 --   read_day: {label: Read on, says: When it was read.}
 
 SELECT 'price' AS section,

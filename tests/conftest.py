@@ -20,7 +20,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # Machines differ and are shared: no test fails because it is slow.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile(
+    "patient",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+    max_examples=int(os.environ.get("TWOPASS_EXAMPLES", "100")),
+)
 settings.load_profile("patient")
 PATIENCE = 240.0
 """Seconds until a wait is given up. Less than pytest's own limit for a test, more than any loaded machine needs."""

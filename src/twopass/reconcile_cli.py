@@ -46,7 +46,8 @@ def reconcile(
     counts = summary(found)
     said = "; ".join(f"{_STATES[state]}: {count}" for state, count in counts.items() if count)
     more = " Some products on the invoice are on no rate card." if found.unknown else ""
-    return reconcile_report(found, rows, currency), f"{asked}, lines that {said or 'can be compared: none'}.{more}"
+    report = reconcile_report(found, rows, names, currency, f"{card.name or provider}, {invoice.name}")
+    return report, f"{asked}, lines that {said or 'can be compared: none'}.{more}"
 
 
 def self_hosting(book: Ledger, cards: Cards, currency: str, month: str | None, assumed: Plan) -> Report:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import Decimal
 from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -22,7 +19,8 @@ from rich.text import Text
 
 from twopass import config as configuration
 from twopass.config import Config
-from twopass.cost.budgets import Budget, Period
+from twopass.cost.budget_file import read_budgets
+from twopass.cost.budgets import Budget
 from twopass.errors import ConfigError
 
 app = typer.Typer(
@@ -51,6 +49,7 @@ NAMES = {
     "silence": "Audio received and speech found in it: what silence cost, and what could be saved.",
     "waste": "What was paid for audio heard twice, work thrown away, and rounding.",
     "vendors": "Vendors and own machines compared: what this month's audio would have cost at each.",
+    "reported": "What vendors say themselves that they bill, beside what is charged here.",
     "forecast": "What the month will cost if it goes on like this.",
     "budgets": "How far the budgets are spent.",
     "focus": "FOCUS 1.4 rows, for tools that read cloud bills.",
@@ -121,8 +120,7 @@ def _report(names: tuple[str, ...]) -> Callable[..., None]:
             _charge(book, settings)
             reports = [run(name, book, asked) for name in names]
             prices = run(_APPENDIX, book, asked) if wanted is Format.HTML else None
-        shown = [report for report in reports if len(names) == 1 or report.name != _APPENDIX]
-        _write(render(shown, Output(wanted), prices, language), wanted, output)
+        _write(render(reports, Output(wanted), prices, language), wanted, output)
 
     return command
 
@@ -297,41 +295,10 @@ def _charge(book: Any, settings: Config) -> None:
         )
 
 
-class _BudgetLine(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    period: Period
-    limit: Decimal
-    tenant: str | None = None
-    key: str | None = None
-    currency: str | None = None
-    warn_at: Decimal = Decimal("0.8")
-
-
 def _budgets(path: Path | None, settings: Config) -> tuple[Budget, ...]:
     if path is None:
         return tuple(budget.budget for budget in settings.ledger.budgets)
-    return tuple(_budget(line, settings.ledger.currency) for line in _budget_lines(path))
-
-
-def _budget_lines(path: Path) -> list[_BudgetLine]:
-    import yaml
-
-    fix = "It is a list: - {tenant: newsroom, period: month, limit: 500, currency: USD}"
-    try:
-        return TypeAdapter(list[_BudgetLine]).validate_python(yaml.load(path.read_text("utf-8"), yaml.BaseLoader))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())}.", fix=fix) from None
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "top level"
-        raise ConfigError(f"{path}, {place}: {first['msg']}.", fix=fix) from None
-
-
-def _budget(line: _BudgetLine, currency: str) -> Budget:
-    if line.currency not in (None, currency):
-        fix = f"Give the limit in {currency}."
-        raise ConfigError(f"A budget is in {line.currency}, the ledger in {currency}.", fix=fix)
-    return replace(Budget(line.period, line.limit, tenant=line.tenant, key=line.key), warn_at=line.warn_at)
+    return read_budgets(path, settings.ledger.currency)
 
 
 def _refuse_real(book: Any) -> None:

@@ -57,6 +57,7 @@ def entries() -> list[Entry]:
         _entry("a/4", first, news, "own", "gpu", Clock.GPU_BUSY, 0.05, pass_=Pass.SECOND, reason=Reason.SPECULATION),
         _entry("a/5", first, news, "twopass", "audio", Clock.RECEIVED, 2),
         _entry("a/6", first, news, "twopass", "audio", Clock.FINALIZED, 1),
+        _entry("a/7", first, news, "vendor", "live", Clock.VENDOR_REPORTED, 2, request="a/s1"),
         _entry("b/1", second, evil, "rupee", "live", Clock.AUDIO_SENT, 1, request="b/s1"),
         _entry("b/2", second, evil, "vendor", "beta", Clock.AUDIO_SENT, 0.5, request="b/s2"),
         _entry("b/3", second, evil, "twopass", "audio", Clock.RECEIVED, 1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.cost.entry_samples import WHO
 
+from twopass.cost import ledger as ledger_module
 from twopass.cost import recharging
 from twopass.cost.cards import Cards, cards_of
 from twopass.cost.charging import ROUNDING, Charge, charges_of
@@ -25,10 +26,7 @@ from twopass.cost.exchange import Exchange
 from twopass.cost.ledger import Ledger
 from twopass.cost.pricing import MACHINE, Position, Request, price
 from twopass.cost.rates import Confidence, Money, Rate, RateCard, Tier, Unit
-from twopass.cost.recharging import WRITING
 from twopass.cost.schema import charges
-from twopass.cost.transactions import lock
-from twopass.cost.usage_table import add_entries
 from twopass.cost.works import Group, Part, shares, works_of
 from twopass.types import Clock, Pass, Reason
 
@@ -97,6 +95,12 @@ def test_shares_are_fair_and_exact(total: int, weights: list[int]) -> None:
         assert not whole or abs(Fraction(total * weight, whole) - part) < 1
         assert total > whole or part <= weight
         assert part >= 0
+
+
+def test_the_largest_remainders_are_rounded_up() -> None:
+    """Of 4.55, 4.55 and 0.91 first the last one is, then the first one."""
+    assert [5, 4, 1] == shares(10, [5, 5, 1])
+    assert [3, 0, 0] == shares(3, [0, 0, 0])
 
 
 # -- one request, pure ----------------------------------------------------------------------------------------------
@@ -463,7 +467,7 @@ def test_charges_say_what_usage_says_whatever_came_when(ledger: Ledger, seed: in
         written = list({entry.id: entry for entry in [*written, *batch, entries[0]]}.values())
         wrong = chance.choice(batch)
         less = -chance.randrange(wrong.micros)
-        correction = ledger.correct(wrong.id, less, "", wrong.at + timedelta(days=chance.randrange(90)))
+        correction = ledger.correct(wrong.id, less, "", wrong.at + timedelta(days=chance.randrange(-60, 90)))
         written.append(correction)
         if chance.random() < 0.7:
             month = chance.choice(["2026-10", "2026-11", "2026-12", None])
@@ -477,13 +481,16 @@ def test_charges_say_what_usage_says_whatever_came_when(ledger: Ledger, seed: in
 
 
 def test_who_was_overtaken_does_not_finish(ledger: Ledger) -> None:
-    """Charges that were begun before new usage was found are thrown away: those made after it stay."""
+    """Charges that were begun before new usage was found are thrown away, before and after those that have it."""
     ledger.write([used("a/1")])
     recharging.mark(ledger._engine, CARDS, "USD")
     (before,) = recharging._stale(ledger._engine, CARDS, "USD", None)
     ledger.write([used("b/1")])
+    recharging.mark(ledger._engine, CARDS, "USD")
+    assert 0 == recharging._make_anew(ledger._engine, before, CARDS, "USD")
+    assert [] == charged(ledger)
     assert 2 == ledger.charge(CARDS, "USD")
-    assert 0 == recharging._make_anew(ledger._engine, before, DEARER, "USD")
+    assert 0 == recharging._make_anew(ledger._engine, before, CARDS, "USD")
     assert 2 == len(charged(ledger))
 
 
@@ -499,12 +506,15 @@ def test_who_has_other_cards_stops(ledger: Ledger) -> None:
 def test_usage_that_is_being_written_is_not_missed(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """PostgreSQL numbers rows before they can be seen: who ends writing after the charging is charged the next time."""
     monkeypatch.setattr(recharging, "_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(ledger_module, "_AT_ONCE", 1)
     ledger = Ledger.open(postgres_url)
-    with ledger._engine.begin() as slow:
-        lock(slow, WRITING, shared=True)
-        add_entries(slow, [used("a/1")])
+
+    def slowly() -> Iterator[Entry]:
+        yield used("a/1")  # it has its number, then another writer comes and goes
         ledger.write([used("b/1")])
         assert 1 == ledger.charge(CARDS, "USD")
+
+    ledger.write(slowly())
     assert 2 == ledger.charge(CARDS, "USD")
     ledger.close()
 

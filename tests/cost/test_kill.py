@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from functools import cache
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -41,12 +42,18 @@ def write_until_killed(url: str, first: int, chance: random.Random, *, writes_fi
     return [int(line) for line in said if line.endswith("\n")]
 
 
+@cache
+def wanted(number: int) -> tuple[str, int]:
+    """What the ledger is to have of an entry."""
+    entry = made("s", number)
+    return entry.id, entry.micros
+
+
 def check(ledger: Ledger, reported: int) -> int:
     """All entries up to some number are there, once, with all that is reported; returns that number."""
     # One query: PostgreSQL may still be ending what a dead process had begun.
-    rows = {row.id: row.micros for row in ledger.rows("SELECT id, micros FROM usage")}
-    entries = [made("s", number) for number in range(len(rows))]
-    assert rows == {entry.id: entry.micros for entry in entries}
+    rows = [(row.id, row.micros) for row in ledger.rows("SELECT id, micros FROM usage")]
+    assert sorted(map(wanted, range(len(rows)))) == sorted(rows)
     # The last batch may have arrived although nobody was told; as a whole.
     assert reported <= len(rows) <= reported + LARGEST
     return len(rows)

@@ -26,11 +26,12 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 from tests.cost.entry_samples import BEGIN, WHO, made
 
+from twopass.cost import database
 from twopass.cost.entries import Entry
 from twopass.cost.ledger import Ledger
 from twopass.cost.migrations import HEAD
 from twopass.cost.schema import metadata
-from twopass.cost.transactions import reading
+from twopass.cost.transactions import lock, reading
 from twopass.cost.usage_table import find_entry
 from twopass.errors import ConfigError, LedgerUnavailable
 from twopass.types import Pass, Reason
@@ -102,6 +103,21 @@ def test_many_may_open_a_new_one_at_once(ledger_url: str) -> None:
     ledger = Ledger.open(ledger_url)
     assert 9 == count(ledger, "usage")
     ledger.close()
+
+
+def test_who_opens_waits_until_the_tables_are_made(postgres_url: str) -> None:
+    """Another process is in the middle of making them: this one does not make them a second time."""
+    making = create_engine(postgres_url)
+    with ThreadPoolExecutor(1) as pool:
+        with making.begin() as connection:
+            lock(connection, database._UPGRADING)
+            database._migrate(connection)
+            opening = pool.submit(Ledger.open, postgres_url)
+            with making.connect() as looking:
+                while not looking.execute(text("SELECT 1 FROM pg_locks WHERE NOT granted")).scalar():
+                    assert not opening.done()
+        opening.result().close()
+    making.dispose()
 
 
 def closed_port() -> int:

@@ -37,7 +37,7 @@ from twopass.cost.rates import RateCard, Tier
 from twopass.cost.reconcile_report import provider_rows, reconcile_report, summary
 from twopass.cost.reconciling import Line, Reconciliation, read_our_side, reconcile
 from twopass.cost.report_files import read
-from twopass.cost.reports import Month, Raw
+from twopass.cost.reports import Month, Raw, Report
 from twopass.types import Reason
 
 D = Decimal
@@ -75,6 +75,11 @@ def compared(
     names = names_of(card)
     gathered = gather(read_invoice((f"{line}\n" for line in lines), "bill.csv"), names)
     return reconcile(gathered, rows, names, card, exchange, MONTH)
+
+
+def report_of(found: Reconciliation, rows: Sequence[Raw], card: RateCard = FIRST_TIER) -> Report:
+    """The report about it, in dollars."""
+    return reconcile_report(found, rows, names_of(card), "USD", "Acme, bill.csv")
 
 
 def whole(found: Reconciliation) -> list[Line]:
@@ -253,6 +258,18 @@ def test_seconds_without_a_cause_stay_unexplained(our_side_of: OurSide) -> None:
     assert abs((line.unexplained or D(0)) - D(3607) * PRICE / 60) < D("0.0001")
 
 
+def test_a_usual_cause_is_said_of_a_day_that_it_explains_in_part(our_side_of: OurSide) -> None:
+    """A vendor that rounds to a minute does so on the day of an error, too; only the error is left over."""
+    heard = a_month()
+    bill = bill_of(heard, Habits(block=60))
+    bill.add(date(2026, 11, 9), D(37), PRICE)
+    found = compared(bill.lines(), our_side_of(heard, FIRST_TIER))
+    assert {What.BLOCKS_60} == causes(found)
+    (line,) = (line for line in found.lines if abs(line.unexplained or D(0)) >= D("0.0001"))
+    assert date(2026, 11, 9) == line.pair.place.day
+    assert abs((line.unexplained or D(0)) - D(37) * PRICE / 60) < D("0.00001")
+
+
 # -- lines ----------------------------------------------------------------------------------------------------------
 
 
@@ -325,7 +342,7 @@ def test_skus_that_no_card_knows_are_listed(our_side_of: OurSide) -> None:
     assert not found.agrees
     ((place, told),) = found.unknown.items()
     assert ("Batch", "BBB-222", D("0.5")) == (place.label, told.sku, told.cost)
-    (shown,) = reconcile_report(found, rows, "USD").table("unknown").rows
+    (shown,) = report_of(found, rows).table("unknown").rows
     assert "BBB-222" == shown["product"]
 
 
@@ -454,7 +471,7 @@ def test_an_unknown_price_is_an_unknown_difference(our_side_of: OurSide) -> None
     assert {None} == {line.difference for line in found.lines} == {line.unexplained for line in found.lines}
     assert {Why.UNKNOWN_PRICE} == causes(found)
     assert all("0.024 per minute" in one.says for line in found.lines for one in line.explanations)
-    (total,) = reconcile_report(found, rows, "USD").table("total").rows
+    (total,) = report_of(found, rows).table("total").rows
     assert (30, 0) == (total["unknown_count"], total["agreeing_count"])
 
 
@@ -587,11 +604,13 @@ def test_the_report_has_all_that_was_found(our_side_of: OurSide) -> None:
     bill.row(date(2026, 12, 3), "7", "60")
     rows = our_side_of(heard, FIRST_TIER)
     found = compared(bill.lines(), rows)
-    report = reconcile_report(found, rows, "USD")
+    report = report_of(found, rows)
     assert {table.name for table in read("reconcile").sections} == {table.name for table in report.tables}
     assert all(table.rows for table in report.tables)
     (total,) = report.table("total").rows
     assert difference(found) == total["difference"]
+    assert {"live (AAA-111)"} == {row["product"] for row in report.table("line").rows}
+    assert "Invoice check: Acme, bill.csv" == report.title
     (reason,) = (row for row in report.table("reason").rows if row["reason"] == Why.COUNTING)
     assert sum(-(-stream.total // 10**6) % 15 > 0 for stream in heard) == reason["requests_count"]
     assert any("1 lines of the invoice are not of 2026-11" in note for note in report.notes)

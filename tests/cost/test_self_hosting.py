@@ -229,6 +229,12 @@ def test_a_vendor_that_gets_free_of_charge_is_never_reached() -> None:
     assert () == winning(rate, Fleet(D(1), D(1)), D(1), 50)
 
 
+def test_what_costs_the_same_is_not_cheaper() -> None:
+    """Machines that cost exactly what the vendor does beat it at no number of streams."""
+    rate = Rate("x", Clock.AUDIO_SENT, Unit.HOUR, tiers=(Tier(D(0), D(1)),))
+    assert () == winning(rate, Fleet(D(1), D(1)), D(1), 50)
+
+
 def test_a_fee_alone_may_be_dearer_than_own_machines() -> None:
     """A commitment that costs more than the machines makes them pay from the first hour on."""
     rate = Rate("x", Clock.AUDIO_SENT, Unit.HOUR, tiers=(Tier(D(0), D(1)),), monthly_fee=D(1000))

@@ -82,7 +82,9 @@ def entries_of(heard: Iterable[Heard]) -> list[Entry]:
 
 def _entries(stream: Heard) -> list[Entry]:
     session = stream.name.partition("/")[0]
-    blank = Entry("", stream.at, session, stream.name, Account(), VENDOR, SKU, Clock.AUDIO_SENT, 0, channels=stream.channels)
+    blank = Entry(
+        "", stream.at, session, stream.name, Account(), VENDOR, SKU, Clock.AUDIO_SENT, 0, channels=stream.channels
+    )
     found = [replace(blank, micros=micros, reason=reason) for reason, micros in stream.micros.items()]
     if stream.after_midnight:
         next_day = (stream.at + timedelta(days=1)).replace(hour=0, minute=1)

@@ -18,12 +18,14 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import structlog
 import typer
 from rich.console import Console
 from rich.progress import track
+from tests.cost.counting import reasons, reported
 from tests.faults.serving import ROOT
 from tests.providers.rehearsal import Seen, rehearse, transcript
 from tests.scripted import numbered
@@ -32,7 +34,7 @@ from twopass import recognizers
 from twopass.compare.timeline import percentile
 from twopass.first_pass_contract import FirstPassSettings
 from twopass.recognizers import StreamingRecognizer
-from twopass.types import Clock, Word, Words
+from twopass.types import Clock, Usage, Word, Words
 from twopass_providers.azure import standin as azure
 from twopass_providers.google import standin as google
 from twopass_providers.standins import Received, StandInSettings
@@ -65,7 +67,13 @@ def main(
     Console().print_json(data=report)
     died = report["deaths"]
     gap = died["seconds_without_new_words_p95"]
-    good = not died["wrong"] and gap <= _MOST_SECONDS_WITHOUT_WORDS and all(each["same"] for each in report["wall"])
+    counted = "unexplained" not in died["streams_as_the_vendor_counts_them"]
+    good = (
+        not died["wrong"]
+        and counted
+        and gap <= _MOST_SECONDS_WITHOUT_WORDS
+        and all(each["same"] for each in report["wall"])
+    )
     raise typer.Exit(0 if good else 1)
 
 
@@ -110,6 +118,7 @@ class _Death:
 async def _deaths(count: int, seed: int) -> dict[str, Any]:
     gaps: list[float] = []
     wrong: list[str] = []
+    used: list[Sequence[Usage]] = []
     metered_wrong: list[str] = []
     for first in track(range(0, count, _AT_ONCE), description="deaths", console=Console(stderr=True), transient=True):
         batch = [_Death.of(number, seed) for number in range(first, min(count, first + _AT_ONCE))]
@@ -120,11 +129,15 @@ async def _deaths(count: int, seed: int) -> dict[str, Any]:
             if sent * 1000 + 1 < sum(each.audio_ms for each in received if each.ended != ""):
                 metered_wrong.append(f"{death}: {sent:.3f} s")
             gaps.append(seen.longest_gap)
+            used.append(seen.usage)
+    with TemporaryDirectory() as directory:
+        counts = reasons(reported(used, Path(directory)))
     return {
         "sessions": count,
         "at_once": _AT_ONCE,
         "wrong": wrong,
         "metered_less_than_received": metered_wrong,
+        "streams_as_the_vendor_counts_them": counts,
         "seconds_without_new_words_p50": _rounded(gaps, 50),
         "seconds_without_new_words_p95": _rounded(gaps, 95),
         "seconds_without_new_words_worst": round(max(gaps, default=0.0), 2),

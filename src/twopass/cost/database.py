@@ -74,7 +74,7 @@ def _engine(address: URL) -> Engine:
             event.listen(engine, "connect", _set_up_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
-        patience = {"connect_timeout": _CONNECT_SECONDS}
+        patience = {"connect_timeout": _CONNECT_SECONDS, "options": "-c timezone=UTC"}
         return create_engine(address, connect_args=patience, pool_pre_ping=True)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         fix = "Run `pip install 'twopass[postgresql]'`."

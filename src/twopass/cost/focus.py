@@ -80,7 +80,7 @@ def focus_report(file: ReportFile, rows: Sequence[Raw], month: Month, currency: 
     report = build(file, _sums(found), month, currency)
     whole = Table("rows", "FOCUS 1.4 rows", file.says, _columns(), tuple(map(_shown, found)), page=False)
     left_out = sum(row["lines_count"] for row in rows if row["list_nanos"] is None)
-    note = f"{left_out} lines of the bill have no known price. FOCUS has no way to say so: they are left out."
+    note = f"Lines of the bill without a known price: {left_out}. FOCUS has no way to say so, so they are left out."
     tables = report.tables
     return Report(file.name, file.title, file.says, month, currency, tables, whole, (note,) if left_out else ())
 

@@ -45,6 +45,12 @@ class Names:
         own = add_ons_of(sku) if feature else sku
         return self.ours.get((sku, ADD_ONS if feature else ""), own)
 
+    def shown(self, label: str) -> str:
+        """The vendor's name with ours: "v2-standard (3099-B70F-0949)"."""
+        found = [f"{sku}, {feature}" if feature else sku for (sku, feature), name in self.ours.items() if name == label]
+        own = "/".join(found)
+        return f"{own} ({label.removesuffix(add_ons_of(''))})" if own and label not in found else label
+
     def find(self, line: InvoiceLine) -> str | None:
         """What the line is about; None if no card knows it."""
         return self.theirs.get(line.sku.casefold()) or self.theirs.get(line.name.casefold())

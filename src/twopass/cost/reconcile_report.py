@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import reduce
 
 from twopass.cost.explaining import Explanation, Why
-from twopass.cost.matching import Theirs
+from twopass.cost.matching import Names, Theirs
 from twopass.cost.reconciling import REPORT, Line, Reconciliation
 from twopass.cost.report_files import read
 from twopass.cost.reports import Raw, Report, build
@@ -23,15 +24,17 @@ _NOTES = (
 )
 
 
-def reconcile_report(found: Reconciliation, our_rows: Iterable[Raw], currency: str) -> Report:
+def reconcile_report(found: Reconciliation, our_rows: Iterable[Raw], names: Names, currency: str, of: str) -> Report:
     """
     Args:
         our_rows: The provider's rows of cost_reports/reconcile.sql, shown beside it.
+        names: The vendor's, beside which ours are shown.
         currency: The ledger's.
+        of: Whose invoice it is.
     """
-    rows = [*_totals(found), *_unknown(found), *_reasons(found), *_lines(found), *_others(found), *our_rows]
+    rows = [*_totals(found), *_unknown(found), *_reasons(found), *_lines(found, names), *_others(found), *our_rows]
     report = build(read(REPORT), rows, found.month, currency)
-    return Report(report.name, report.title, report.says, report.month, currency, report.tables, notes=_notes(found))
+    return replace(report, title=f"{report.title}: {of}", notes=_notes(found))
 
 
 def _notes(found: Reconciliation) -> tuple[str, ...]:
@@ -89,26 +92,26 @@ def _reason(currency: str, same: list[Explanation]) -> Raw:
         "amount": sum(amounts, _ZERO) if amounts else None,
         "hours": _hours(sum(seconds, _ZERO) if seconds else None),
         "days_count": len(same),
-        "requests_count": sum(one.requests for one in same),
+        "requests_count": sum(one.requests for one in same) or None,
         "example": next((one.example for one in same if one.example), ""),
     }
 
 
-def _lines(found: Reconciliation) -> list[Raw]:
+def _lines(found: Reconciliation, names: Names) -> list[Raw]:
     """What cannot be compared comes first."""
     ordered = sorted(found.lines, key=lambda line: line.difference is not None)
-    differing = [_line(line) | {"section": "differing"} for line in ordered if not line.pair.agrees]
-    return [*differing, *map(_line, ordered)]
+    differing = [_line(line, names) | {"section": "differing"} for line in ordered if not line.pair.agrees]
+    return [*differing, *(_line(line, names) for line in ordered)]
 
 
-def _line(line: Line) -> Raw:
+def _line(line: Line, names: Names) -> Raw:
     pair = line.pair
     theirs = pair.theirs or Theirs()
     return {
         "section": "line",
         "day": pair.place.day,
         "until_day": pair.place.last_day if pair.place.last_day > pair.place.day else None,
-        "product": pair.place.label,
+        "product": names.shown(pair.place.label),
         "vendor_name": theirs.name,
         "currency": pair.place.currency,
         "their_hours": _hours(theirs.seconds),

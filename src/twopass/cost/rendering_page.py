@@ -16,6 +16,7 @@ from twopass.cost.reports import UNPRICED, Missing, Report, Row, Table
 
 _WORDS = frozenset({Kind.TEXT, Kind.DAY})
 _LONG = 32
+_NOTHING = ("", Missing.NOT_APPLICABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,14 @@ class _Cell:
     text: str
     classes: str
     gap: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A row; `more` is what stands below it: labels and texts."""
+
+    cells: Sequence[_Cell]
+    more: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +50,7 @@ class _Shown:
     says: str
     heads: Sequence[_Head]
     words: Sequence[_Head]
-    rows: Sequence[Sequence[_Cell]]
+    rows: Sequence[_Line]
     empty: str
     plots: Sequence[tuple[Markup, str]]
 
@@ -57,9 +66,8 @@ class _Tile:
 def page(reports: Sequence[Report], appendix: Report | None = None, language: str = "en") -> str:
     """The page's HTML. `appendix` (the prices) stands at the end."""
     formats = Formats.of(language)
-    chapters = [_chapter(report, formats) for report in reports if report is not appendix]
-    if appendix is not None:
-        chapters.append(_chapter(appendix, formats))
+    before = [report for report in reports if appendix is None or report.name != appendix.name]
+    chapters = [_chapter(report, formats) for report in (*before, *([appendix] if appendix else []))]
     first = next(iter(reports))
     return _template().render(
         title=first.title if len(reports) == 1 else "All reports",
@@ -102,11 +110,17 @@ def _chapter(report: Report, formats: Formats) -> dict[str, object]:
 
 def _shown(report: Report, table: Table, plots: Sequence[Plot], formats: Formats, said: set[str]) -> _Shown:
     """`said`: the labels that the reader knows already."""
-    heads = [_Head(column.label, column.says, _classes(column)) for column in table.columns]
+    heads = [_Head(column.label, column.says, _classes(column)) for column in table.columns if not column.wide]
     words = [head for head in heads if head.says and head.label not in said]
-    rows = [[_cell(report, row, column, formats) for column in table.columns] for row in table.rows]
+    rows = [_line(report, row, table.columns, formats) for row in table.rows]
     mine = [(Markup(plot.svg), plot.caption) for plot in plots if plot.table == table.name]
     return _Shown(f"{report.name}-{table.name}", table.title, table.says, heads, words, rows, table.empty, mine)
+
+
+def _line(report: Report, row: Row, columns: Sequence[Column], formats: Formats) -> _Line:
+    cells = [(column, _cell(report, row, column, formats)) for column in columns]
+    more = [(column.label, cell.text) for column, cell in cells if column.wide and row[column.key] not in _NOTHING]
+    return _Line([cell for column, cell in cells if not column.wide], more)
 
 
 def _classes(column: Column) -> str:

@@ -25,7 +25,7 @@ from twopass.errors import ConfigError
 _SUFFIX = re.compile(r"_(nanos|micros)$")
 
 
-REPORTS = ("overview", "hours", "silence", "waste", "vendors", "forecast", "budgets", "focus", "prices")
+REPORTS = ("overview", "hours", "silence", "waste", "vendors", "reported", "forecast", "budgets", "focus", "prices")
 """Those that need nothing but a month, in the order in which people read them."""
 
 
@@ -50,6 +50,7 @@ class Column:
         currency: The column with the currency of this one; None if it is the ledger's.
         formula: How it is worked out; empty if the query says it.
         complete: It lacks nothing, even if other figures of its row do.
+        wide: It is long: on the page it stands below its row, not in it.
     """
 
     key: str
@@ -60,6 +61,7 @@ class Column:
     currency: str | None = None
     formula: str = ""
     complete: bool = False
+    wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class _ColumnModel(BaseModel):
     currency: str | None = None
     formula: str = Field("", alias="from")
     complete: bool = False
+    wide: bool = False
 
 
 class _SectionModel(BaseModel):
@@ -163,7 +166,7 @@ def _yaml(comment: str) -> Any:
 def _column(raw: str, model: _ColumnModel) -> Column:
     key = _SUFFIX.sub(lambda unit: "_hours" if unit[1] == "micros" else "", raw)
     kind = model.kind or _kind(raw, model.formula)
-    return Column(key, raw, model.label, model.says, kind, model.currency, model.formula, model.complete)
+    return Column(key, raw, model.label, model.says, kind, model.currency, model.formula, model.complete, model.wide)
 
 
 def _kind(raw: str, formula: str) -> Kind:

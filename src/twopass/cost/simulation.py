@@ -41,7 +41,7 @@ class Product:
 class Tenant:
     """
     Attributes:
-        products: The first pass's: the second of them stands in for the first now and then, or races with it.
+        products: The first pass's, two at least: the others stand in for the first now and then, or race with it.
         second: What corrects: on own machines, or a vendor that hears single utterances.
         share: Of all sessions (weights).
         minutes: Of a session, on average.
@@ -90,20 +90,20 @@ TENANTS = (
     Tenant("parliament", (_SPEECHMATICS, _GOOGLE), _GPU, 22, 55, 0.81),
     Tenant("helpdesk", (_AZURE, _CUSTOM), _GPU, 20, 7, 0.48, features=("diarization",), region="eastus"),
     Tenant("clinic", (_MEDICAL, _GOOGLE_1), _GPU, 6, 9, 0.66),
-    Tenant("school", (_GOOGLE_1, _LOGGED), _CPU, 9, 40, 0.55, channels=2),
+    Tenant("school", (_GOOGLE_1, _LOGGED, _OWN), _CPU, 9, 40, 0.55, channels=2),
     Tenant("chennai-calls", (_SARVAM, _AWS), _GPU, 12, 6, 0.51),
     Tenant("podcasts", (_NOVA, _FLUX), _GROQ, 6, 35, 0.9, channels=2),
     Tenant("games", (_NOVA_MULTI, _FLUX_MULTI), _GROQ_TURBO, 5, 30, 0.22),
     Tenant("court", (_ASSEMBLY, _ASSEMBLY_PRO), _GPU, 5, 45, 0.44, features=("diarization",)),
     Tenant("startup", (_OPENAI, _OPENAI_LIVE), _GPU, 5, 5, 0.6),
     Tenant("museum", (_ELEVEN, _GLADIA, _SONIOX), _CPU, 4, 12, 0.35),
-    Tenant("laboratory", (_OWN, UNPRICED, _AWS), _CPU, 3, 15, 0.5),
+    Tenant("laboratory", (UNPRICED, _OWN, _AWS), _CPU, 3, 15, 0.5),
 )
 
 
 def simulate(month: Month, entries: int, seed: int) -> Iterator[Entry]:
     """
-    That many entries of the month; the machines' come first.
+    That many entries of the month; the machines' come first, then a session of each tenant, then any.
 
     None crosses the month's end.
     """
@@ -114,7 +114,8 @@ def _endless(month: Month, seed: int) -> Iterator[Entry]:
     yield from _provisioned(month, seed)
     chance = Random(seed)
     for number in count(1):
-        yield from _Session(chance, month, f"sim-{seed}-{number:06}").entries()
+        tenant = TENANTS[number - 1 : number] or chance.choices(TENANTS, [tenant.share for tenant in TENANTS])
+        yield from _Session(chance, month, f"sim-{seed}-{number:06}", tenant[0]).entries()
 
 
 def _provisioned(month: Month, seed: int) -> Iterator[Entry]:
@@ -151,9 +152,8 @@ def _midnight(month: Month) -> datetime:
 class _Session:
     """One session of some tenant. All chances are drawn from `chance`, in the order of the entries."""
 
-    def __init__(self, chance: Random, month: Month, name: str) -> None:
-        self._chance, self._name = chance, name
-        self._tenant = chance.choices(TENANTS, [tenant.share for tenant in TENANTS])[0]
+    def __init__(self, chance: Random, month: Month, name: str, tenant: Tenant) -> None:
+        self._chance, self._name, self._tenant = chance, name, tenant
         self._account = Account(self._tenant.name, f"key{chance.randrange(1, 4)}")
         self._seconds = max(10.0, min(3600.0, chance.expovariate(1 / (self._tenant.minutes * 60))))
         self._start = _begin(chance, month, self._seconds + 600)
@@ -163,12 +163,12 @@ class _Session:
     def entries(self) -> Iterator[Entry]:
         """All of them, by kind: what listens, what else listens, what corrects, and what it was for."""
         first, *others = self._tenant.products
-        if others and self._chance.random() < 0.2:
-            first, *others = *others, first
+        if self._chance.random() < 0.2:
+            first, *others = self._chance.sample(self._tenant.products, len(self._tenant.products))
         yield from self._listening(first, Reason.WORK)
-        if others and self._tenant.races:
+        if self._tenant.races:
             yield from self._listening(others[0], Reason.RACE_LOSER)
-        elif others and self._chance.random() < 0.02:
+        elif self._chance.random() < 0.02:
             yield from self._listening(others[0], Reason.SHADOW)
         yield from self._correcting()
         yield from self._purpose()

@@ -51,7 +51,7 @@ async def contents(month: _MonthQuery = None) -> Response:
     from twopass.cost.report_files import REPORTS, read
 
     template = _templates().get_template("reports.html.j2")
-    page = template.render(month=month or f"{_today():%Y-%m}", reports=list(map(read, REPORTS)))
+    page = template.render(month=month or f"{_today():%Y-%m}", reports=list(map(read, (*REPORTS, "self_hosting"))))
     return Response(page, media_type=_MEDIA["html"], headers={"Content-Security-Policy": _POLICY})
 
 
@@ -76,15 +76,23 @@ def _made(config: Config, cards: Cards, name: str, month: str, form: str) -> byt
     # Here: they take a while to import, and most servers are never asked for a report.
     from twopass.cost.ledger import Ledger
     from twopass.cost.rendering import Output, render
-    from twopass.cost.reports import Asked, Month, run
+    from twopass.cost.report_files import read
+    from twopass.cost.reports import Asked, Month, query, run
+    from twopass.cost.self_hosting import Plan
+    from twopass.cost.self_hosting_report import REPORT, self_hosting_report
 
     assert config.ledger.url is not None
-    asked = Asked(Month.parse(month), _today(), config.ledger.settings.budgets)
+    asked = Asked(Month.parse(month), _today(), config.ledger.settings.budgets, cards.fees(month))
     ledger = Ledger.open(config.ledger.url)
     try:
         ledger.charge(cards, config.ledger.currency, month)
         prices = run("prices", ledger, asked) if form == "html" else None
-        return render([run(name, ledger, asked)], Output(form), prices)
+        if name == REPORT:
+            rows = query(read(REPORT), ledger, asked)
+            made = self_hosting_report(rows, cards, Plan(), asked.month, config.ledger.currency)
+        else:
+            made = run(name, ledger, asked)
+        return render([made], Output(form), prices)
     finally:
         ledger.close()
 
