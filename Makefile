@@ -35,6 +35,7 @@ check: $(READY) ## Format, lint, strict types, and the tests with coverage
 	$(BIN)/coverage erase
 	TWOPASS_EXAMPLES=20 TWOPASS_CASES=50 $(BIN)/coverage run -m pytest -q --ignore tests/gateway/test_page.py \
 	    --ignore tests/faults --ignore tests/gateway/test_fuzz.py --ignore tests/cost/test_report_page.py \
+	    --ignore tests/cost/test_reported.py --ignore-glob 'tests/cost/test_*kill.py' \
 	    --ignore-glob 'tests/providers/*/test_*_faults.py' --ignore-glob 'tests/providers/*/test_*_sessions.py'
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
