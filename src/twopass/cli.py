@@ -269,15 +269,7 @@ def _run(work: Coroutine[Any, Any, _T]) -> _T:
 
 
 def _load(path: Path | None) -> Config:
-    return configuration.load(path or _default_config())
-
-
-def _default_config() -> Path:
-    """configs/local.yaml here, in the checkout, or as it was packed into the wheel."""
-    here = Path("configs/local.yaml")
-    package = Path(str(files("twopass")))
-    candidates = (here, package.parent.parent / here, package / "assets" / "local.yaml")
-    return next((path for path in candidates if path.is_file()), here)
+    return configuration.load(path or configuration.default_path())
 
 
 def _only(settings: Config, profile: str | None) -> Config:

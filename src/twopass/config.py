@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import fields
 from decimal import Decimal
+from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
@@ -309,3 +310,11 @@ def _with_ledger(config: Config, url: str | None) -> Config:
         return config
     ledger = config.ledger.model_copy(update={"url": url or None, "budgets": config.ledger.budgets if url else ()})
     return config.model_copy(update={"ledger": ledger})
+
+
+def default_path() -> Path:
+    """configs/local.yaml here, in the checkout, or as it was packed into the wheel."""
+    here = Path("configs/local.yaml")
+    package = Path(str(files("twopass")))
+    candidates = (here, package.parent.parent / here, package / "assets" / "local.yaml")
+    return next((path for path in candidates if path.is_file()), here)

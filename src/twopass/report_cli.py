@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -243,14 +242,7 @@ def _compare(book: Any, oracle: Any, month: Any, settings: Config) -> None:
 
 
 def _settings(path: Path | None) -> Config:
-    return configuration.load(path or _default_config())
-
-
-def _default_config() -> Path:
-    here = Path("configs/local.yaml")
-    package = Path(str(files("twopass")))
-    candidates = (here, package.parent.parent / here, package / "assets" / "local.yaml")
-    return next((path for path in candidates if path.is_file()), here)
+    return configuration.load(path or configuration.default_path())
 
 
 def _address(ledger: str | None, settings: Config) -> str:

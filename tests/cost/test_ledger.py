@@ -150,6 +150,13 @@ def test_what_cannot_be_used_says_why_and_what_to_do(url: str, said: str, tmp_pa
     assert "secret" not in str(caught.value)
 
 
+def test_without_its_driver_postgresql_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver is an extra: whoever wants PostgreSQL is told how to get it."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(ConfigError, match=r"pip install 'twopass\[postgresql\]'"):
+        Ledger.open("postgresql://127.0.0.1/ledger")
+
+
 @contextmanager
 def as_nobody() -> Iterator[None]:
     """Root may write everywhere; for a while this process is somebody who may not."""

@@ -93,7 +93,7 @@ class Purse:
     """What was spent: what the ledger knew when it was asked last, and what has come since."""
 
     def __init__(self, budgets: Sequence[Budget]) -> None:
-        self._budgets = budgets
+        self.budgets = budgets
         self._known: Spent = {}
         self._since: dict[tuple[Account, str], Decimal] = defaultdict(Decimal)
 
@@ -113,7 +113,7 @@ class Purse:
 
     def states(self, account: Account, at: datetime) -> tuple[BudgetState, ...]:
         """All budgets that cover an account."""
-        covering = (budget for budget in self._budgets if budget.covers(account))
+        covering = (budget for budget in self.budgets if budget.covers(account))
         return tuple(BudgetState(budget, self._spent(budget, budget.period.name_of(at))) for budget in covering)
 
     def _spent(self, budget: Budget, period: str) -> Decimal:

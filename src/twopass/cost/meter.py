@@ -18,7 +18,6 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from twopass.cost.entries import Entry
 from twopass.cost.waiting import WaitingFile, left_behind
-from twopass.errors import TwopassError
 
 log = structlog.get_logger()
 
@@ -89,9 +88,11 @@ class Meter:
 
     async def stop(self) -> None:
         """After `run` was cancelled: bring the rest, as far as there is time. The next process brings what is left."""
-        with contextlib.suppress(TimeoutError, TwopassError):
+        try:
             async with asyncio.timeout(_STOP_SECONDS):
                 await self._ship_own()
+        except Exception as error:  # whatever it is: the entries lie in the file
+            log.warning("usage entries wait for the next process", reason=str(error) or repr(error))
         if self._homeless:
             log.error("usage entries are lost: neither disk nor ledger took them", entries=len(self._homeless))
         if self._file is not None:
@@ -102,7 +103,7 @@ class Meter:
     async def _bring(self, work: Callable[[], Awaitable[None]]) -> None:
         """Until it is done: a ledger that is away comes back."""
         retrying = AsyncRetrying(
-            retry=retry_if_exception_type(TwopassError), wait=wait_exponential(0.5, max=30.0), before_sleep=_tell
+            retry=retry_if_exception_type(Exception), wait=wait_exponential(0.5, max=30.0), before_sleep=_tell
         )
         await retrying(work)
 
@@ -154,4 +155,4 @@ class Meter:
 
 def _tell(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    log.warning("the ledger cannot be written: usage entries wait", reason=str(error))
+    log.warning("the ledger cannot be written: usage entries wait", reason=str(error) or repr(error))

@@ -102,6 +102,7 @@ class Treasury:
         self._purse = purse
         self._purser = purser
         self._machines = machines
+        self._began = datetime.now(UTC)
         self._boot = f"machine-{secrets.token_hex(6)}"
         self._beats = 0
 
@@ -109,8 +110,10 @@ class Treasury:
         """Keep entries, and count what they cost."""
         self._meter.take(entries)
         for each in entries:
-            if each.clock is Clock.PROVISIONED:
-                continue  # own machines count by what they did: this is the same money again
+            # A session that goes on after a crash brings entries again that the ledger knows; and own machines count by
+            # what they did: the time that they are there is the same money again.
+            if each.at < self._began or each.clock is Clock.PROVISIONED:
+                continue
             cost = self._purser.pricer.price(_usage(each))
             amount = cost and self._purser.convert(cost, each.at.date())
             if amount:
@@ -142,13 +145,15 @@ class Treasury:
         Ask the ledger now and then: it knows what was spent before, by other servers too, with the allowances and
         rounding of the month.
         """
-        while True:
+        while self._purse.budgets:
             try:
                 async with self._meter.settled() as book:
                     held = self._purse.since()
                     self._purse.known(await asyncio.to_thread(self._purser.spent, book), held)
             except TwopassError as error:
                 log.warning("budgets are counted without the ledger for now", reason=str(error))
+            except Exception:  # entries must come to the ledger all the same
+                log.exception("the ledger could not be asked for what was spent")
             await asyncio.sleep(_ASK_EVERY_SECONDS)
 
     async def _beat(self) -> None:

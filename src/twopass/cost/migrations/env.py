@@ -1,9 +1,7 @@
 """
 What Alembic runs: the migrations, on the connection and in the transaction of whoever wants them.
 
-For a new revision, as a developer, with a database that is up to date:
-
-    alembic.command.revision(config, autogenerate=True, message=...)     with config as in `database._migrate`
+A new revision is a new file in `versions/`, and its name becomes `HEAD`; a test compares the result with `schema`.
 """
 
 from __future__ import annotations
