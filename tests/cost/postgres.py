@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import pwd
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ import psycopg
 import pytest
 
 _GIVE_UP_SECONDS = 240.0
+_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 _NOBODY_ELSE = "postgres"  # PostgreSQL refuses to run as root; this user comes with its packages
 # No test pulls the plug, so nothing waits for the disk.
 _SETTINGS = {
@@ -92,7 +95,15 @@ def _running(programs: Path, home: Path, user: str | None) -> Iterator[str]:
     settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
     command = [str(programs / "postgres"), "-D", str(home / "data"), "-p", str(port), "-k", str(home), *settings]
     with log.open("wb") as output:
-        process = subprocess.Popen(command, user=user, cwd=home, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            command,
+            user=user,
+            cwd=home,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            preexec_fn=_end_with_parent,
+        )
     try:
         url = f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
         _wait(url, process, log)
@@ -100,6 +111,12 @@ def _running(programs: Path, home: Path, user: str | None) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGINT)  # "fast": does not wait until all clients are gone
         process.wait(_GIVE_UP_SECONDS)
+
+
+def _end_with_parent() -> None:
+    """Tests that are killed leave no server behind (on Linux, which can do that)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
