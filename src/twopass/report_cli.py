@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 
 _T = TypeVar("_T")
+_QUERIES_AT_ONCE = 4
 _out = Console()
 _err = Console(stderr=True)
 
@@ -117,7 +119,8 @@ def _report(names: tuple[str, ...]) -> Callable[..., None]:
         asked = Asked(when, day, _budgets(budgets, settings), _cards(settings).fees(str(when)))
         with _opened(_address(ledger, settings)) as book:
             _charge(book, settings)
-            reports = [run(name, book, asked) for name in names]
+            with ThreadPoolExecutor(_QUERIES_AT_ONCE) as pool:  # databases work while Python waits
+                reports = list(pool.map(lambda name: run(name, book, asked), names))
             prices = run(_APPENDIX, book, asked) if wanted is Format.HTML else None
         _write(render(reports, Output(wanted), prices, language), wanted, output)
 
