@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 # Machines differ and are shared: no test fails because it is slow.
@@ -57,6 +58,13 @@ profiles:
     second_pass_run: {deadline_ms: 120000}
 prices: {cpu_core: 0.04 USD}
 """
+
+
+@pytest.fixture(autouse=True)
+def usual_log() -> Iterator[None]:
+    """A command that is run in this process sets up its log, and leaves that to nobody else."""
+    yield
+    structlog.reset_defaults()
 
 
 @dataclass(frozen=True)

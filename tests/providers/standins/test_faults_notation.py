@@ -58,7 +58,7 @@ def test_a_range_strikes_its_ends_and_what_is_between(first: int, more: int, con
 faults = st.builds(Fault, kinds, moments, connections, st.none() | connections)
 
 
-@given(st.lists(faults, max_size=8), connections)
+@given(st.lists(faults, max_size=8, unique=True), connections)
 def test_a_connection_is_struck_in_the_order_of_time(script: list[Fault], connection: int) -> None:
     """Of all faults just those that strike it, each once, the earliest first, as written where two come together."""
     found = of_connection(script, connection)
