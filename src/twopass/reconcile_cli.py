@@ -15,11 +15,9 @@ from twopass.cost.rates import RateCard
 from twopass.cost.reconcile_report import provider_rows, reconcile_report, summary
 from twopass.cost.reconciling import read_our_side
 from twopass.cost.reconciling import reconcile as reconciled
-from twopass.cost.report_files import read
-from twopass.cost.reports import Asked, Ledger, Month, Report, query
+from twopass.cost.reports import Ledger, Month, Report
 from twopass.cost.self_hosting import Plan
-from twopass.cost.self_hosting_report import REPORT as SELF_HOSTING
-from twopass.cost.self_hosting_report import self_hosting_report
+from twopass.cost.self_hosting_report import ask
 from twopass.errors import ConfigError
 
 
@@ -61,8 +59,7 @@ def self_hosting(book: Ledger, cards: Cards, currency: str, month: str | None, a
     Raises ConfigError if that is no month.
     """
     asked = Month.parse(month) if month else Month.of(datetime.now(UTC).date())
-    rows = query(read(SELF_HOSTING), book, Asked(asked, asked.end))
-    return self_hosting_report(rows, cards, assumed, asked, currency)
+    return ask(book, cards, assumed, asked, currency)
 
 
 def plan(load: float, fill: float, streams: Sequence[str]) -> Plan:

@@ -116,9 +116,10 @@ def _report(names: tuple[str, ...]) -> Callable[..., None]:
         wanted, settings = _format(format, output), _settings(config)
         day = today.date() if today else datetime.now(UTC).date()
         when = Month.parse(month) if month else Month.of(day)
-        asked = Asked(when, day, _budgets(budgets, settings), _cards(settings).fees(str(when)))
+        cards = _cards(settings)
+        asked = Asked(when, day, _budgets(budgets, settings), cards.fees(str(when)))
         with _opened(_address(ledger, settings)) as book:
-            _charge(book, settings)
+            _charge(book, cards, settings.ledger.currency)
             with ThreadPoolExecutor(_QUERIES_AT_ONCE) as pool:  # databases work while Python waits
                 reports = list(pool.map(lambda name: run(name, book, asked), names))
             prices = run(_APPENDIX, book, asked) if wanted is Format.HTML else None
@@ -164,8 +165,8 @@ def reconcile(
 
     wanted, settings = _format(format, output), _settings(config)
     with _opened(_address(ledger, settings)) as book:
-        _charge(book, settings)
         cards, currency = _cards(settings), settings.ledger.currency
+        _charge(book, cards, currency)
         report, said = reconcile_cli.reconcile(book, cards, currency, provider, invoice, month, sku or ())
     _write(render([report], Output(wanted), None, language), wanted, output)
     _say(said)
@@ -226,18 +227,19 @@ def simulate(
         started = time.monotonic()
         new = book.write(oracle.watch(made) if check else made)
         _say(f"{new} new entries of {entries}, in {time.monotonic() - started:.1f} s.")
-        _charge(book, settings)
+        cards, currency = _cards(settings), settings.ledger.currency
+        _charge(book, cards, currency)
         if check:
-            _compare(book, oracle, when, settings)
+            _compare(book, oracle, when, cards, currency)
 
 
-def _compare(book: Any, oracle: Any, month: Any, settings: Config) -> None:
+def _compare(book: Any, oracle: Any, month: Any, cards: Any, currency: str) -> None:
     """The ledger's total and the oracle's, for people to see."""
     from twopass.cost.reports import Asked, run
 
     overview = run("overview", book, Asked(month, month.end))
     ours = next(row["cost"] for row in overview.table("total").rows if row["name"] == "All work")
-    theirs = oracle.bill(_cards(settings), settings.ledger.currency).total
+    theirs = oracle.bill(cards, currency).total
     _say(f"The ledger says {ours:.2f} {overview.currency}; worked out independently: {float(theirs):.2f}.")
 
 
@@ -280,14 +282,10 @@ def _cards(settings: Config) -> Any:
     return load_cards(settings.ledger.prices, settings.ledger.exchange, settings.prices)
 
 
-def _charge(book: Any, settings: Config) -> None:
+def _charge(book: Any, cards: Any, currency: str) -> None:
     with _bar("charges") as bar:
         task = bar.add_task("", total=None)
-        book.charge(
-            _cards(settings),
-            settings.ledger.currency,
-            progress=lambda done, all_: bar.update(task, completed=done, total=all_),
-        )
+        book.charge(cards, currency, progress=lambda done, all_: bar.update(task, completed=done, total=all_))
 
 
 def _budgets(path: Path | None, settings: Config) -> tuple[Budget, ...]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from twopass.cost.budgets import Budget, BudgetState, Level, Policy
+from twopass.cost.running import CostSummary
 from twopass.cost.session_meter import SessionMeter
 from twopass.cost.treasury import spent_error
 from twopass.errors import SessionClosed, TwopassError
@@ -134,7 +135,7 @@ class Session:
             self.flush()
         self._acknowledge()
         self._watch_budgets()
-        self.tell(self._cost())
+        self._charged(self._meter.summary())
         audio_ms = milliseconds(self.next_sample)
         self.tell(SessionEnded(audio_ms, self._tally.utterances, self._tally.words, self._tally.degraded))
         self.complete = True
@@ -239,8 +240,8 @@ class Session:
         self.flush()
         self.tell(Acknowledged(self.next_sample, self.received, self._durable))
 
-    def _cost(self) -> CostChanged:
-        return CostChanged(milliseconds(self.next_sample), self._meter.summary())
+    def _charged(self, cost: CostSummary) -> None:
+        self.tell(CostChanged(milliseconds(self.next_sample), cost))
 
     def _meter_time(self) -> None:
         """What all the work is for: the audio that came, and the speech that has its final words."""
@@ -260,7 +261,7 @@ class Session:
             summary = self._meter.summary()
             if summary != told:
                 told = summary
-                self.tell(self._cost())
+                self._charged(summary)
 
     def _watch_budgets(self) -> None:
         for state in self._parts.budgets.states(self._meter.account):

@@ -1,4 +1,4 @@
-"""The tables about own machines and vendors that cost_reports/self_hosting.sql describes. Pure."""
+"""The tables about own machines and vendors that cost_reports/self_hosting.sql describes. Pure but for `ask`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from twopass.cost.cards import Cards
 from twopass.cost.pricing import EXACT
 from twopass.cost.rates import Rate
 from twopass.cost.report_files import read
-from twopass.cost.reports import Month, Raw, Report, build
+from twopass.cost.reports import Asked, Ledger, Month, Raw, Report, build, query
 from twopass.cost.self_hosting import Contest, Machine, Plan, Work, contests, machines, offers, works
 
 REPORT = "self_hosting"
@@ -22,6 +22,12 @@ OWN = "Own machines"
 _LEAST_HOURS = Decimal(10)
 _POINTS = 48
 _HUNDREDTH = Decimal("0.01")
+
+
+def ask(book: Ledger, cards: Cards, plan: Plan, month: Month, currency: str) -> Report:
+    """The report of a month. `currency` is the ledger's."""
+    rows = query(read(REPORT), book, Asked(month, month.end))
+    return self_hosting_report(rows, cards, plan, month, currency)
 
 
 def self_hosting_report(rows: Sequence[Raw], cards: Cards, plan: Plan, month: Month, currency: str) -> Report:

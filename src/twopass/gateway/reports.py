@@ -76,10 +76,9 @@ def _made(config: Config, cards: Cards, name: str, month: str, form: str) -> byt
     # Here: they take a while to import, and most servers are never asked for a report.
     from twopass.cost.ledger import Ledger
     from twopass.cost.rendering import Output, render
-    from twopass.cost.report_files import read
-    from twopass.cost.reports import Asked, Month, query, run
+    from twopass.cost.reports import Asked, Month, run
     from twopass.cost.self_hosting import Plan
-    from twopass.cost.self_hosting_report import REPORT, self_hosting_report
+    from twopass.cost.self_hosting_report import REPORT, ask
 
     assert config.ledger.url is not None
     asked = Asked(Month.parse(month), _today(), config.ledger.settings.budgets, cards.fees(month))
@@ -88,8 +87,7 @@ def _made(config: Config, cards: Cards, name: str, month: str, form: str) -> byt
         ledger.charge(cards, config.ledger.currency, month)
         prices = run("prices", ledger, asked) if form == "html" else None
         if name == REPORT:
-            rows = query(read(REPORT), ledger, asked)
-            made = self_hosting_report(rows, cards, Plan(), asked.month, config.ledger.currency)
+            made = ask(ledger, cards, Plan(), asked.month, config.ledger.currency)
         else:
             made = run(name, ledger, asked)
         return render([made], Output(form), prices)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Mapping
 
 import pytest
 import yaml
 from tests.providers.azure.rehearsing import ENGLISH, hear, needs_sdk, opened
+from tests.providers.interpreter import fresh, without
 from tests.providers.rehearsal import transcript
 from tests.scripted import numbered, spoken
 
@@ -143,23 +142,9 @@ def test_a_diagnosis_names_fixes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "5ecret" not in found.detail
 
 
-_WITHOUT_SDK = """
-import sys
-sys.modules["azure"] = None
-from twopass.errors import RecognizerUnavailable
-from twopass_providers.azure import provider
-from twopass_providers.azure import standin
-try:
-    provider.streaming({"endpoint": "ws://127.0.0.1:1"})
-except RecognizerUnavailable as error:
-    print(error.fix)
-"""
-
-
 def test_without_the_sdk_it_says_what_to_install() -> None:
     """The module and its stand-in can be imported without the SDK; only a recognizer needs it."""
-    command = [sys.executable, "-W", "error", "-c", _WITHOUT_SDK]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    done = without(("azure",), "azure", "ws://127.0.0.1:1")
     assert 'pip install "twopass[azure]"' == done.stdout.strip()
     assert "" == done.stderr
 
@@ -168,7 +153,7 @@ def test_without_the_sdk_it_says_what_to_install() -> None:
 def test_importing_the_provider_imports_no_sdk() -> None:
     """Its library would be loaded in every process."""
     code = "import sys, twopass_providers.azure as a; a.provider.diagnose(); print(a.MODULE in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    done = fresh(code)
     assert "False" == done.stdout.strip()
 
 

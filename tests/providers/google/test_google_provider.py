@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from tests.providers.google.rehearsing import needs_sdk
+from tests.providers.interpreter import fresh, without
 
 from twopass.cost.cards import load_card
 from twopass.errors import ConfigError, RecognizerUnavailable
@@ -195,24 +194,9 @@ def test_a_diagnosis_names_the_project(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert "of-the-file" in findings["Google credentials"].detail
 
 
-_WITHOUT_SDK = """
-import sys
-for name in ("google.cloud", "grpc"):
-    sys.modules[name] = None
-from twopass.errors import RecognizerUnavailable
-from twopass_providers.google import provider
-from twopass_providers.google import standin
-try:
-    provider.streaming({"endpoint": "127.0.0.1:1"})
-except RecognizerUnavailable as error:
-    print(error.fix)
-"""
-
-
 def test_without_the_sdk_it_says_what_to_install() -> None:
     """The module and its stand-in can be imported without the SDK; only their use needs it."""
-    command = [sys.executable, "-W", "error", "-c", _WITHOUT_SDK]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    done = without(("google.cloud", "grpc"), "google", "127.0.0.1:1")
     assert 'pip install "twopass[google]"' == done.stdout.strip()
     assert "" == done.stderr
 
@@ -221,5 +205,5 @@ def test_without_the_sdk_it_says_what_to_install() -> None:
 def test_importing_the_provider_imports_no_sdk() -> None:
     """It would take a second, in every process."""
     code = "import sys, twopass_providers.google as g; g.provider.diagnose(); print('grpc' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    done = fresh(code)
     assert "False" == done.stdout.strip()

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.providers.interpreter import fresh, without
 from tests.providers.sarvam.rehearsing import needs_sdk
 
 from twopass.config import load as load_config
@@ -113,23 +114,9 @@ def test_a_diagnosis_is_fast_and_names_fixes(monkeypatch: pytest.MonkeyPatch) ->
     assert (True, False) == (finding.ok, "sk_secret" in finding.detail)
 
 
-_WITHOUT_SDK = """
-import sys
-sys.modules["sarvamai"] = None
-from twopass.errors import RecognizerUnavailable
-from twopass_providers.sarvam import provider
-from twopass_providers.sarvam import standin
-try:
-    provider.streaming({"endpoint": "ws://127.0.0.1:1"})
-except RecognizerUnavailable as error:
-    print(error.fix)
-"""
-
-
 def test_without_the_sdk_it_says_what_to_install() -> None:
     """The module and its stand-in can be imported without the SDK; only the recognizer needs it."""
-    command = [sys.executable, "-W", "error", "-c", _WITHOUT_SDK]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    done = without(("sarvamai",), "sarvam", "ws://127.0.0.1:1")
     assert 'pip install "twopass[sarvam]"' == done.stdout.strip()
     assert "" == done.stderr
 
@@ -138,7 +125,7 @@ def test_without_the_sdk_it_says_what_to_install() -> None:
 def test_importing_the_provider_imports_no_sdk() -> None:
     """It would take half a second, in every process."""
     code = "import sys, twopass_providers.sarvam as s; s.provider.diagnose(); print('sarvamai' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    done = fresh(code)
     assert "False" == done.stdout.strip()
 
 
