@@ -11,7 +11,7 @@ from tests import speech
 
 from twopass import config
 from twopass.alignment import folded
-from twopass.compare.accuracy import word_errors
+from twopass.compare.measures.accuracy import word_errors
 from twopass.engine import Engine, Request
 from twopass.errors import SessionClosed
 from twopass.outbox import CostChanged, Problem, SessionEnded

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from twopass import recognizers
-from twopass.compare.timeline import Timeline, percentile
+from twopass.compare.measures.timeline import Timeline, percentile
 from twopass.gateway.messages import BudgetMessage, Cost, ErrorMessage, PassDescription, ProviderChange, SessionStarted
 from twopass.types import Revision, Status
 

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from twopass import playing
 from twopass.audio import Encoding, probe_duration
 from twopass.client import Client, ClientSession, Transcript
-from twopass.compare.timeline import Timeline
+from twopass.compare.measures.timeline import Timeline
 from twopass.console import Captions, costs, figures, introduction, trouble
 from twopass.gateway.messages import BudgetMessage, ClientAudio, Cost, ErrorMessage, ProviderChange, Segment
 from twopass.recognizers import StreamOptions

@@ -19,8 +19,8 @@ from tests import speech
 
 from twopass import playing, serving
 from twopass.client import Client, Transcript
-from twopass.compare.accuracy import seam_errors, word_errors
-from twopass.compare.timeline import Timeline, percentile
+from twopass.compare.measures.accuracy import seam_errors, word_errors
+from twopass.compare.measures.timeline import Timeline, percentile
 from twopass.gateway.messages import Segment
 from twopass.types import Pass, Status, Word, Words
 

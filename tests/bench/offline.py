@@ -8,7 +8,7 @@ import numpy as np
 from faster_whisper import WhisperModel
 from tests import speech
 
-from twopass.compare.accuracy import word_errors
+from twopass.compare.measures.accuracy import word_errors
 from twopass_providers.whisper import models
 
 

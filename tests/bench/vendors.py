@@ -30,7 +30,7 @@ from tests.providers.rehearsal import Watched, no_second_pass
 from tests.scripted import numbered, scripted_parts, spoken
 
 from twopass import recognizers
-from twopass.compare.timeline import percentile
+from twopass.compare.measures.timeline import percentile
 from twopass.lineup import alone
 
 ROOT = Path(__file__).parent.parent.parent

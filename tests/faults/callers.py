@@ -17,7 +17,7 @@ from tests.faults.comparison import compared
 from tests.faults.talking import CHUNK_MS, chunks
 
 from twopass.client import Client
-from twopass.compare.timeline import percentile
+from twopass.compare.measures.timeline import percentile
 from twopass.errors import TwopassError
 from twopass.gateway.messages import AnyServerMessage, Ended, Segment
 

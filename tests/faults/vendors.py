@@ -31,7 +31,7 @@ from tests.providers.rehearsal import Seen, rehearse, transcript
 from tests.scripted import numbered
 
 from twopass import recognizers
-from twopass.compare.timeline import percentile
+from twopass.compare.measures.timeline import percentile
 from twopass.first_pass_contract import FirstPassSettings
 from twopass.recognizers import StreamingRecognizer
 from twopass.types import Clock, Usage, Word, Words

@@ -9,30 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import jiwer
 
 from twopass.alignment import folded
-from twopass.types import Word
+from twopass.types import Word, Words
 
 SEAM_REACH_MS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class WordErrors:
-    """Counts, so that recordings can be added up."""
+class Errors:
+    """Counts, so that recordings can be added up. `reference`: how many units (words, characters) the truth has."""
 
     substitutions: int = 0
     deletions: int = 0
     insertions: int = 0
-    words: int = 0
+    reference: int = 0
 
-    def __add__(self, other: WordErrors) -> WordErrors:
-        return WordErrors(
+    def __add__(self, other: Errors) -> Errors:
+        return Errors(
             self.substitutions + other.substitutions,
             self.deletions + other.deletions,
             self.insertions + other.insertions,
-            self.words + other.words,
+            self.reference + other.reference,
         )
 
     @property
@@ -42,17 +43,40 @@ class WordErrors:
 
     @property
     def rate(self) -> float | None:
-        """Word error rate, None without reference words."""
-        return self.total / self.words if self.words else None
+        """Errors per unit of the reference, None without any."""
+        return self.total / self.reference if self.reference else None
 
 
-def word_errors(reference: Iterable[str], hypothesis: Iterable[str]) -> WordErrors:
+class Edit(StrEnum):
+    """How a piece of the hypothesis relates to the truth."""
+
+    EQUAL = "equal"
+    SUBSTITUTE = "substitute"
+    DELETE = "delete"
+    INSERT = "insert"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """
+    A piece of an alignment.
+
+    Attributes:
+        reference, hypothesis: The words; as many on both sides, or none on one (deleted, inserted).
+    """
+
+    edit: Edit
+    reference: Words = ()
+    hypothesis: Words = ()
+
+
+def word_errors(reference: Iterable[str], hypothesis: Iterable[str]) -> Errors:
     """Count errors of a hypothesis."""
     wanted, got = _line(reference), _line(hypothesis)
     if not wanted:
-        return WordErrors(insertions=len(got.split()))
+        return Errors(insertions=len(got.split()))
     aligned = jiwer.process_words(wanted, got)
-    return WordErrors(aligned.substitutions, aligned.deletions, aligned.insertions, len(wanted.split()))
+    return Errors(aligned.substitutions, aligned.deletions, aligned.insertions, len(wanted.split()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from twopass.compare.accuracy import SeamErrors, WordErrors, seam_errors, word_errors
-from twopass.compare.timeline import Timeline, percentile
+from twopass.compare.measures.accuracy import Errors, SeamErrors, seam_errors, word_errors
+from twopass.compare.measures.timeline import Timeline, percentile
 from twopass.types import Pass, Revision, Status, Word, Words
 
 
@@ -67,8 +67,8 @@ def test_percentiles_interpolate() -> None:
 def test_word_errors_ignore_case_and_punctuation_and_add_up() -> None:
     """One substitution, one deletion, one insertion, pooled over two recordings."""
     errors = word_errors(["One,", "two", "three."], ["one", "too"]) + word_errors(["four"], ["Four!", "five"])
-    assert (WordErrors(1, 1, 1, 4), 0.75) == (errors, errors.rate)
-    assert WordErrors(insertions=2) == word_errors([], ["made", "up"])
+    assert (Errors(1, 1, 1, 4), 0.75) == (errors, errors.rate)
+    assert Errors(insertions=2) == word_errors([], ["made", "up"])
 
 
 def test_errors_at_cuts_are_told_from_others() -> None:

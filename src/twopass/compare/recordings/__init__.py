@@ -1,0 +1,1 @@
+"""Recordings, what was said in them, and how to make them harder."""

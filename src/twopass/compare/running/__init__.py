@@ -1,0 +1,1 @@
+"""Playing recordings to systems, and keeping what they said."""
