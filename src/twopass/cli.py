@@ -8,10 +8,10 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import structlog
 import typer
@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from twopass import compare_cli, keys_cli, playing, recognizers, report_cli, serving, standin_cli
 from twopass import config as configuration
-from twopass import keys_cli, playing, recognizers, report_cli, serving, standin_cli
 from twopass.audio import Encoding
 from twopass.client import Client
 from twopass.config import Config, DoorsConfig, PassConfig
@@ -28,6 +28,7 @@ from twopass.console import downloads
 from twopass.engine import Engine
 from twopass.errors import AudioError, ConfigError, TwopassError
 from twopass.gateway.app import create_app
+from twopass.main_loop import run
 from twopass.recognizers import Profanity, Settings, StreamingRecognizer, StreamOptions, UtteranceRecognizer
 from twopass.spool import SpoolSettings
 from twopass.transcribing import Job, Mic, show_live
@@ -43,8 +44,8 @@ app.add_typer(models_app, name="models")
 app.add_typer(keys_cli.app, name="keys")
 app.add_typer(report_cli.app, name="report")
 app.command()(standin_cli.standin)
+app.command()(compare_cli.compare)
 
-_T = TypeVar("_T")
 _out = Console()
 _err = Console(stderr=True)
 _SAMPLE = Path(str(files("twopass"))) / "assets" / "sample.wav"
@@ -100,7 +101,7 @@ def serve(
     """Serve the page, the WebSocket and the REST API."""
     settings = _load(config)
     listener = serving.listen(host or settings.server.host, settings.server.port if port is None else port)
-    _run(_serve(settings, listener, sample=sample))
+    run(_serve(settings, listener, sample=sample))
 
 
 async def _serve(settings: Config, listener: socket.socket, *, sample: bool) -> None:
@@ -145,11 +146,11 @@ def demo(config: ConfigOption = None) -> None:
     """Stream the bundled sample through a server of its own, in real time, and end."""
     settings = _only(_load(config), _SAMPLE_PROFILE)
 
-    async def run() -> None:
+    async def shown() -> None:
         async with serving.served(create_app(settings)) as url:
             await _show_sample(url)
 
-    _run(run())
+    run(shown())
 
 
 async def _show_sample(url: str) -> None:
@@ -199,13 +200,13 @@ def transcribe(
     )
     job = Job(profile, options, fast, separate_channels, encoding, rate)
 
-    async def run() -> list[str]:
+    async def all_sources() -> list[str]:
         if server:
             return [await job.run(server, source, format) for source in sources]
         async with serving.served(create_app(settings)) as url:
             return [await job.run(url, source, format) for source in sources]
 
-    text = "\n".join(_run(run()))
+    text = "\n".join(run(all_sources()))
     if output:
         output.write_text(text, encoding="utf-8")
     else:
@@ -255,17 +256,6 @@ def pull(
     with downloads(_err) as report:
         recognizers.find("whisper").fetch({"model": name}, report)
     _err.print("Done. New sessions will use it.")
-
-
-def _run(work: Coroutine[Any, Any, _T]) -> _T:
-    """Run it in an event loop. SIGTERM ends it in order, as Ctrl-C does: no process and no file stays behind."""
-
-    async def until_terminated() -> _T:
-        running = asyncio.ensure_future(work)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
-        return await running
-
-    return asyncio.run(until_terminated())
 
 
 def _load(path: Path | None) -> Config:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import av
 
 RATE = 16000
-_FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent
 
 
 class Word(NamedTuple):
@@ -57,13 +57,13 @@ def names(kind: str | None = None) -> list[str]:
 
 def load(name: str) -> Recording:
     entry = _manifest()[name]
-    pcm, channels = _decoded(_FOLDER / entry["file"])
+    pcm, channels = _decoded(FOLDER / entry["file"])
     return Recording(name, entry["kind"], pcm, channels, [_sentence(row) for row in entry["sentences"]])
 
 
 @cache
 def _manifest() -> dict[str, Any]:
-    rows = map(json.loads, (_FOLDER / "manifest.jsonl").read_text().splitlines())
+    rows = map(json.loads, (FOLDER / "manifest.jsonl").read_text().splitlines())
     return {row["file"].removesuffix(".flac"): row for row in rows}
 
 

@@ -22,10 +22,11 @@ _BYTES_PER_FRAME = SAMPLE_RATE * FRAME_MS // 1000 * BYTES_PER_SAMPLE
 def load_streaming(*, max_states: int = 3000) -> Serve:
     """A decoder for one stream after the other, each in the fork that serves it."""
     decoder = Decoder(maxhmmpf=max_states, fwdflat=False, bestpath=False, loglevel="FATAL")
+    nobodys_mean = decoder.get_cmn(False)
 
     def serve(connection: Connection) -> None:
         while True:
-            _decode_stream(decoder, connection)
+            _decode_stream(decoder, connection, nobodys_mean)
 
     return serve
 
@@ -42,10 +43,9 @@ def load_full_search(*, max_states: int = 5000) -> Serve:
     return serve
 
 
-def _decode_stream(decoder: Decoder, connection: Connection) -> None:
+def _decode_stream(decoder: Decoder, connection: Connection, nobodys_mean: str) -> None:
     start: StreamStart = connection.receive()
-    if start.cepstral_mean:
-        decoder.set_cmn(start.cepstral_mean)
+    decoder.set_cmn(start.cepstral_mean or nobodys_mean)  # it still has the last speaker's
     began = time.process_time()
     heard, received = None, 0
     decoder.start_utt()

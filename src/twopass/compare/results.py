@@ -83,7 +83,8 @@ class Cell:
         first_word_ms: From the first sample to the first word shown.
         emission_ms: One per right word: from its end to where it was first shown.
         final_ms: One per stretch of speech: from its end to where all its words were final.
-        unstable: Words shown that the next revision changed.
+        unstable: Words shown that the next revision changed. This, what follows and all latencies are None or empty
+            unless it was played in real time: what is shown meanwhile depends on the pace.
         erased: Words taken back (normalized erasure's numerator).
         final_words: Words of the transcript.
         laal_ms: Length-adaptive average lagging.
@@ -109,8 +110,8 @@ class Cell:
     first_word_ms: float | None = None
     emission_ms: tuple[float, ...] = ()
     final_ms: tuple[float, ...] = ()
-    unstable: int = 0
-    erased: int = 0
+    unstable: int | None = None
+    erased: int | None = None
     final_words: int = 0
     laal_ms: float | None = None
     rewrites: Rewrites | None = None

@@ -1,22 +1,34 @@
 """
-How right a transcript is: word errors, and what happened at forced cuts. Pure.
+How right a transcript is: word and character errors, and what happened at forced cuts. Pure.
 
 Word error rate is (substitutions + deletions + insertions) / reference words (Levenshtein alignment by jiwer), pooled
-over recordings; words are compared without case and punctuation.
+over recordings: errors and reference words are added up before they are divided, so that a long recording counts as
+much as all its words. Character error rate is the same of characters. What counts as the same word is decided before:
+`twopass.compare.measures.normalizing`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import jiwer
 
 from twopass.alignment import folded
-from twopass.types import Word, Words
+from twopass.types import Word, Words, text_of
 
 SEAM_REACH_MS = 1_000
+
+
+class _AsTheyAre(jiwer.AbstractTransform):
+    """In place of jiwer's own preparation, which would split, strip and drop: what comes in are words already."""
+
+    def process_list(self, inp: list[str]) -> list[list[str]]:
+        return [inp]
+
+
+_AS_THEY_ARE = _AsTheyAre()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +82,49 @@ class Step:
     hypothesis: Words = ()
 
 
+def aligned(truth: Words, heard: Words) -> tuple[Step, ...]:
+    """
+    Which word of the hypothesis stands for which of the truth: the alignment with the fewest errors (Levenshtein, by
+    jiwer; of several equally good ones the one that jiwer takes).
+
+    Words are equal if their texts are: give normalized words. A step is as long as its edit goes on. Either side may
+    be empty. Times are not looked at.
+    """
+    chunks = jiwer.process_words(_texts(truth), _texts(heard), _AS_THEY_ARE, _AS_THEY_ARE).alignments[0]
+    return tuple(
+        Step(
+            Edit(chunk.type),
+            truth[chunk.ref_start_idx : chunk.ref_end_idx],
+            heard[chunk.hyp_start_idx : chunk.hyp_end_idx],
+        )
+        for chunk in chunks
+    )
+
+
+def errors_of(steps: Iterable[Step]) -> Errors:
+    """Count the words that an alignment calls wrong."""
+    counts = dict.fromkeys(Edit, 0)
+    for step in steps:
+        counts[step.edit] += max(len(step.reference), len(step.hypothesis))
+    substitutions, deletions = counts[Edit.SUBSTITUTE], counts[Edit.DELETE]
+    return Errors(substitutions, deletions, counts[Edit.INSERT], counts[Edit.EQUAL] + substitutions + deletions)
+
+
+def character_errors(truth: Words, heard: Words) -> Errors:
+    """
+    Count wrong characters of normalized words: what character error rate is made of. As jiwer counts: a space between
+    two words is a character too (glued words have none). Either side may be empty.
+    """
+    wanted = text_of(truth)
+    counted = jiwer.process_characters(wanted, text_of(heard))
+    return Errors(counted.substitutions, counted.deletions, counted.insertions, len(wanted))
+
+
 def word_errors(reference: Iterable[str], hypothesis: Iterable[str]) -> Errors:
-    """Count errors of a hypothesis."""
-    wanted, got = _line(reference), _line(hypothesis)
-    if not wanted:
-        return Errors(insertions=len(got.split()))
-    aligned = jiwer.process_words(wanted, got)
-    return Errors(aligned.substitutions, aligned.deletions, aligned.insertions, len(wanted.split()))
+    """Count errors of written words; case and punctuation do not count, numbers and spellings are as written."""
+    return errors_of(
+        aligned(_folded(Word(text, 0, 0) for text in reference), _folded(Word(text, 0, 0) for text in hypothesis))
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +136,13 @@ class SeamErrors:
 
 
 def seam_errors(reference: Sequence[Word], hypothesis: Sequence[Word], cuts: Sequence[int]) -> SeamErrors:
-    """Look for lost and doubled words around forced cuts (ms)."""
-    wanted = [word for word in reference if folded(word.text)]
-    got = [word for word in hypothesis if folded(word.text)]
+    """Look for lost and doubled words around forced cuts (ms), in written or normalized words."""
+    wanted = _folded(reference)
     if not wanted or not cuts:
         return SeamErrors()
-    aligned = jiwer.process_words(_line(w.text for w in wanted), _line(w.text for w in got)).alignments[0]
-    lost = [w for a in aligned if a.type == "delete" for w in wanted[a.ref_start_idx : a.ref_end_idx]]
-    doubled = [w for a in aligned if a.type == "insert" for w in got[a.hyp_start_idx : a.hyp_end_idx]]
+    steps = aligned(wanted, _folded(hypothesis))
+    lost = [word for step in steps if step.edit is Edit.DELETE for word in step.reference]
+    doubled = [word for step in steps if step.edit is Edit.INSERT for word in step.hypothesis]
     return SeamErrors(sum(_near(word, cuts) for word in lost), sum(_near(word, cuts) for word in doubled))
 
 
@@ -103,5 +150,10 @@ def _near(word: Word, cuts: Sequence[int]) -> bool:
     return any(abs(word.middle - cut) <= SEAM_REACH_MS for cut in cuts)
 
 
-def _line(words: Iterable[str]) -> str:
-    return " ".join(token for word in words if (token := folded(word)))
+def _folded(words: Iterable[Word]) -> Words:
+    """The words as they are compared; what is only punctuation is no word."""
+    return tuple(replace(word, text=text) for word in words if (text := folded(word.text)))
+
+
+def _texts(words: Words) -> list[str]:
+    return [word.text for word in words]

@@ -1,0 +1,120 @@
+"""From names to systems that are ready to hear."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from twopass import config as configuration
+from twopass import recognizers
+from twopass.compare.results import System
+from twopass.compare.running.alone import Alone
+from twopass.compare.running.hearer import Hearer
+from twopass.compare.running.specs import Kind, Spec
+from twopass.compare.running.standins import stand_in
+from twopass.compare.running.two_pass import Receipts, TwoPass
+from twopass.config import Config, LedgerConfig
+from twopass.cost.cards import Cards
+from twopass.cost.session_meter import Sink
+from twopass.engine import Engine
+from twopass.errors import ConfigError
+from twopass.recognizers import StreamingRecognizer
+from twopass.vad import VoiceDetector
+
+_OWN_ADDRESSES = ("127.0.0.1", "localhost", "[::1]")
+_STAND_IN = "A stand-in on this machine speaks the vendor's protocol: its words and latencies are not the vendor's."
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """
+    What all systems of a comparison share.
+
+    Attributes:
+        ledger: Where what they use is written down.
+    """
+
+    voice: VoiceDetector
+    cards: Cards
+    ledger: Sink
+
+
+@asynccontextmanager
+async def opened(specs: Sequence[Spec], room: Room) -> AsyncIterator[list[Hearer]]:
+    """All systems, ready. Raises ConfigError or RecognizerUnavailable for one that cannot be used."""
+    async with AsyncExitStack() as stack:
+        yield [await _open(spec, room, stack) for spec in specs]
+
+
+def dependencies(spec: Spec) -> Any:
+    """What a system's answers depend on, besides its models: for `store.key`. Raises ConfigError."""
+    return [
+        spec.kind,
+        spec.target,
+        dict(spec.settings),
+        _profile(spec).model_dump(mode="json") if _is_profile(spec) else None,
+    ]
+
+
+async def _open(spec: Spec, room: Room, stack: AsyncExitStack) -> Hearer:
+    match spec.kind:
+        case Kind.PROFILE:
+            return await _two_pass(spec, room, stack)
+        case Kind.STAND_IN:
+            settings = await stack.enter_async_context(stand_in(spec.target, spec.settings))
+            return await _alone(spec, settings["provider"], _without_provider(settings), room, stack)
+        case Kind.PROVIDER:
+            return await _alone(spec, spec.target, spec.settings, room, stack)
+
+
+async def _alone(spec: Spec, provider: str, settings: Mapping[str, Any], room: Room, stack: AsyncExitStack) -> Alone:
+    # In a thread: it may import heavy packages, and ask a driver for its devices.
+    recognizer: StreamingRecognizer = await asyncio.to_thread(recognizers.find(provider).streaming, settings)
+    await recognizer.open()
+    stack.push_async_callback(recognizer.close)
+    capabilities = recognizer.capabilities
+    system = System(spec.name, capabilities.model, local=capabilities.local)
+    return Alone(_honest(system, settings), recognizer, room.voice, room.ledger)
+
+
+async def _two_pass(spec: Spec, room: Room, stack: AsyncExitStack) -> TwoPass:
+    config, receipts = _profile(spec), Receipts(room.ledger)
+    engine = Engine(config, room.cards, receipts)
+    stack.push_async_callback(engine.close)
+    await engine.open()
+    first, second = await engine.speakers(config.default)
+    notes = tuple(speaker.notice for speaker in (first, second) if speaker.notice)
+    title = f"{first.capabilities.model}, then {second.capabilities.model}"
+    system = System(spec.name, title, two_pass=True, local=first.capabilities.local, notes=notes)
+    settings = config.profiles[config.default].first_pass.settings
+    return TwoPass(_honest(system, settings), engine, first.capabilities, receipts)
+
+
+def _is_profile(spec: Spec) -> bool:
+    return spec.kind is Kind.PROFILE
+
+
+def _profile(spec: Spec) -> Config:
+    """A configuration with this one profile, and nothing that is of a server."""
+    config = configuration.load(Path(spec.target))
+    name = spec.profile or config.default
+    if name not in config.profiles:
+        fix = f"There are: {', '.join(config.profiles)}."
+        raise ConfigError(f"{spec.target} has no profile {name!r}.", code="unknown_profile", fix=fix)
+    only = {"default": name, "profiles": {name: config.profiles[name]}, "ledger": LedgerConfig()}
+    return config.model_copy(update=only)
+
+
+def _honest(system: System, settings: Mapping[str, Any]) -> System:
+    """What is led to an address of this machine is no vendor."""
+    if system.local or not any(address in str(value) for value in settings.values() for address in _OWN_ADDRESSES):
+        return system
+    return replace(system, stand_in=True, notes=(_STAND_IN, *system.notes))
+
+
+def _without_provider(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: value for name, value in settings.items() if name != "provider"}
