@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Most tests wait most of the time: three at once need two cores. PARALLEL= runs one after the other.
+PARALLEL ?= -n 3 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format bench faults money load soak lock clean
+.PHONY: help run demo test check format bench compare faults money load soak lock clean
 
 help: ## Show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -24,7 +26,7 @@ demo: $(READY) ## The same, but end after the sample's last final
 	$(BIN)/twopass demo
 
 test: $(READY) ## Run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest $(PARALLEL)
 
 # Measuring coverage doubles a test's time, so what `make test` runs and what covers nothing more stays out: the browser,
 # the faults, the vendors' too, fuzzing; and properties are tried on fewer examples.
@@ -33,9 +35,10 @@ check: $(READY) ## Format, lint, strict types, and the tests with coverage
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/coverage erase
-	TWOPASS_EXAMPLES=20 TWOPASS_CASES=50 $(BIN)/coverage run -m pytest -q --ignore tests/gateway/test_page.py \
+	TWOPASS_EXAMPLES=20 TWOPASS_CASES=50 $(BIN)/coverage run -m pytest -q $(PARALLEL) --ignore tests/gateway/test_page.py \
 	    --ignore tests/faults --ignore tests/gateway/test_fuzz.py --ignore tests/cost/test_report_page.py \
 	    --ignore tests/cost/test_reported.py --ignore-glob 'tests/cost/test_*kill.py' \
+	    --ignore tests/compare/test_comparison_page.py --ignore tests/compare/test_compare_cli.py \
 	    --ignore-glob 'tests/providers/*/test_*_faults.py' --ignore-glob 'tests/providers/*/test_*_sessions.py'
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
@@ -58,6 +61,10 @@ money: $(READY) ## A hundred thousand prices against the oracle, 200 kills of th
 	mkdir -p bench
 	$(BIN)/twopass report simulate --month 2026-10 --entries 1000000 --seed 7 --ledger sqlite:///bench/month.sqlite
 	$(BIN)/twopass report all --month 2026-10 --ledger sqlite:///bench/month.sqlite -o bench/month.html
+
+compare: $(READY) ## Compare local systems and stand-ins on the test speech: bench/compare/index.html (12 minutes)
+	$(BIN)/twopass compare tests/speech/manifest.jsonl -o bench/compare \
+	    -p pocketsphinx,whisper:model=demo,twopass:configs/local.yaml#demo,standin:google,standin:azure
 
 load: $(READY) ## Two hundred sessions at once for three minutes (LOAD=short: 40 for 20 seconds)
 	$(BIN)/python -m tests.faults.load $(if $(filter short,$(LOAD)),--short)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import shlex
+import signal
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +25,7 @@ from twopass.recognizers import StreamOptions
 
 if TYPE_CHECKING:
     from twopass.compare.cells import Heard
+    from twopass.compare.recordings.recordings import Recording
     from twopass.compare.results import Comparison, System
     from twopass.compare.running.campaign import Plan
     from twopass.config import Config
@@ -29,7 +33,8 @@ if TYPE_CHECKING:
 
 _err = Console(stderr=True)
 _AT_ONCE = 4
-_INTERRUPTED = 130
+_INTERRUPTED = 128 + signal.SIGINT
+_TERMINATED = 128 + signal.SIGTERM
 _BOOTSTRAP = 2_000
 
 
@@ -77,6 +82,17 @@ def compare(
         str | None, typer.Option(help="Of recordings whose manifest does not say theirs; a BCP-47 tag.")
     ] = None,
     phrase: Annotated[list[str] | None, typer.Option(help="A word or name to expect; as often as needed.")] = None,
+    live: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead of recordings: the directory of a server's `shadow`, which let a second provider hear a "
+            "share of its live sessions.",
+            show_default=False,
+        ),
+    ] = None,
+    since: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="With --live: sessions from this day on (UTC).")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides noise, losses, and the drawing of confidence intervals.")] = 0,
     at_once: Annotated[int, typer.Option(min=1, help="Recordings played to each vendor at once.")] = _AT_ONCE,
     local_at_once: Annotated[
@@ -103,30 +119,56 @@ def compare(
     it means. What has no known price is unknown on it, never free. Before money is spent, the estimate must be
     confirmed.
     """
-    from twopass.compare.recordings.perturbing import parse as perturbation
-    from twopass.compare.recordings.recordings import gather
-    from twopass.compare.running import specs
+    settings = configuration.load(config or configuration.default_path())
+    if live is not None:
+        systems, heard = _live(live, since)
+        _write(_compared(systems, heard, settings, seed, {"Played": "live sessions, as they came"}), (), output)
+        return
     from twopass.compare.running.campaign import Plan
     from twopass.compare.running.schedule import Limits
+    from twopass.compare.running.specs import parse
 
-    settings = configuration.load(config or configuration.default_path())
-    wanted = specs.parse(providers or ())
-    if not recordings:
-        raise ConfigError(
-            "There is nothing to play.", code="no_recordings", fix="Name audio files, directories or manifests."
-        )
-    perturbations = [perturbation(text) for text in perturb or ()]
-    with _err.status("Reading the recordings …"):
-        found = gather(recordings, references or (), perturbations=perturbations, seed=seed, language=language)
-    options = StreamOptions(language=language or "en-US", phrases=tuple(phrase or ()))
-    plan = Plan(wanted, found, options, fast, Limits(local_at_once or os.cpu_count() or 1, at_once))
+    plan = Plan(
+        specs=parse(providers or ()),
+        recordings=_gathered(recordings or (), references or (), perturb or (), seed, language),
+        options=StreamOptions(language=language or "en-US", phrases=tuple(phrase or ())),
+        fast=fast,
+        limits=Limits(local_at_once or os.cpu_count() or 1, at_once),
+    )
     try:
         systems, heard = run(_hear(plan, settings, output, confirmed=yes))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError) as stopped:
         _err.print("\nInterrupted. What was heard is kept; the same command goes on from there.")
-        raise SystemExit(_INTERRUPTED) from None
-    made = _compared(systems, heard, settings, seed, _settings(plan))
-    _write(made, plan, output)
+        raise SystemExit(_INTERRUPTED if isinstance(stopped, KeyboardInterrupt) else _TERMINATED) from None
+    _write(_compared(systems, heard, settings, seed, _settings(plan)), plan.recordings, output)
+
+
+def _gathered(
+    paths: Sequence[Path], references: Sequence[Path], perturb: Sequence[str], seed: int, language: str | None
+) -> tuple[Recording, ...]:
+    from twopass.compare.recordings.perturbing import parse
+    from twopass.compare.recordings.recordings import gather
+
+    if not paths:
+        fix = "Name audio files, directories or manifests; or --live, for the sessions of a server."
+        raise ConfigError("There is nothing to play.", code="no_recordings", fix=fix)
+    perturbations = [parse(text) for text in perturb]
+    with _err.status("Reading the recordings …"):
+        return gather(paths, references, perturbations=perturbations, seed=seed, language=language)
+
+
+def _live(directory: Path, since: datetime | None) -> tuple[list[System], list[Heard]]:
+    from twopass.compare.live import compared
+    from twopass.compare.recordings.live import records
+
+    warnings: list[str] = []
+    found = records(directory.expanduser(), since=since.date() if since else None, warnings=warnings)
+    for warning in warnings:
+        _err.print(Text(warning, style="yellow"), soft_wrap=True)
+    if not found:
+        fix = "Configure `shadow`, serve, and come back; --since may be too late."
+        raise ConfigError(f"There are no sessions in {directory}.", code="no_records", fix=fix)
+    return compared(found)
 
 
 async def _hear(plan: Plan, settings: Config, folder: Path, *, confirmed: bool) -> tuple[list[System], list[Heard]]:
@@ -186,13 +228,13 @@ def _settings(plan: Plan) -> dict[str, str]:
     }
 
 
-def _write(made: Comparison, plan: Plan | None, folder: Path) -> None:
+def _write(made: Comparison, recordings: Sequence[Recording], folder: Path) -> None:
     from twopass.compare.page.files import write
     from twopass.compare.page.terminal import ranking
     from twopass.compare.recordings.recordings import pcm
 
-    audio = {recording.name: pcm(recording) for recording in plan.recordings} if plan else {}
-    write(made, folder, audio)
+    with _err.status("Writing the report …"):
+        write(made, folder, {recording.name: pcm(recording) for recording in recordings})
     _err.print(ranking(made))
     _err.print(Text(f"The report: {folder / 'index.html'}"), soft_wrap=True)
 

@@ -40,6 +40,7 @@ from twopass.gateway.limits import SessionSettings
 from twopass.guard import GuardSettings
 from twopass.second_pass import SecondPassSettings
 from twopass.segmenter import SegmenterSettings
+from twopass.shadow.settings import ShadowSettings
 from twopass.spool import SpoolSettings
 from twopass.vad import SILERO
 
@@ -244,6 +245,51 @@ class LedgerConfig(_Part):
         return self
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class ShadowConfig(_Part):
+    """
+    Which live sessions a second provider hears too, for comparison with what was shown; see `twopass.shadow.shadows`.
+
+    Attributes:
+        recognizer: Who hears them, as a first pass alone.
+        share: Of the sessions, 0..1.
+        tenants: Other shares, by tenant.
+        limit: What all shadows together may cost in a period, in the ledger's currency; then no more is heard.
+        directory: Where both transcripts of each session are kept, until somebody removes them.
+        max_mb: How much they may take; then no more is heard.
+    """
+
+    recognizer: PassConfig
+    share: Share = 0.0
+    tenants: Mapping[str, Share] = Field(default_factory=dict)
+    limit: Price
+    period: Period = Period.MONTH
+    directory: Path = Path("~/.local/state/twopass/shadow")
+    max_mb: Annotated[int, Field(ge=1)] = 1024
+
+    @field_validator("recognizer")
+    @classmethod
+    def _alone(cls, recognizer: PassConfig) -> PassConfig:
+        if recognizer.failover or recognizer.race or recognizer.fallback:
+            raise ValueError("a shadow is one recognizer: it has no failover, race or fallback")
+        return recognizer
+
+    @property
+    def settings(self) -> ShadowSettings:
+        """As a value."""
+        return ShadowSettings(
+            share=self.share,
+            tenants=MappingProxyType(dict(self.tenants)),
+            limit=self.limit.amount,
+            currency=self.limit.currency,
+            period=self.period,
+            directory=self.directory.expanduser(),
+            max_bytes=self.max_mb << 20,
+        )
+
+
 class Config(_Part):
     """
     The whole file.
@@ -255,6 +301,7 @@ class Config(_Part):
         sessions: How long sessions wait and last.
         spool: Where they are kept on disk, so that a crash of the server ends none.
         ledger: Where it is written down what everything cost.
+        shadow: Who hears a share of the live sessions too, for comparison; None for nobody.
         voice: The voice detector, "module:function"; see `twopass.vad.VoiceDetector`.
         download: Whether the server may download model weights that a profile names and this machine lacks.
     """
@@ -267,6 +314,7 @@ class Config(_Part):
     sessions: Annotated[SessionSettings, AfterValidator(_no_negative)] = SessionSettings()
     spool: SpoolSettings = SpoolSettings()
     ledger: LedgerConfig = LedgerConfig()
+    shadow: ShadowConfig | None = None
     voice: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] = SILERO
     download: bool = True
 
@@ -277,6 +325,14 @@ class Config(_Part):
         if profiles is not None and default not in profiles:
             raise ValueError(f"there is no profile {default!r}; there are: {', '.join(profiles)}")
         return default
+
+    @field_validator("shadow")
+    @classmethod
+    def _same_currency(cls, shadow: ShadowConfig | None, info: ValidationInfo) -> ShadowConfig | None:
+        ledger = info.data.get("ledger")
+        if shadow is not None and ledger is not None and shadow.limit.currency != ledger.currency:
+            raise ValueError(f"the limit must be in {ledger.currency}, as the ledger is")
+        return shadow
 
 
 def parse(text: str, *, name: str = "configuration") -> Config:

@@ -69,6 +69,10 @@ def introduction(started: SessionStarted) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     for name, speaker in (("first pass", started.first_pass), ("second pass", started.second_pass)):
         table.add_row(Text(name, style="bold"), _speaker(speaker))
+    if started.shadow:
+        table.add_row(
+            Text("also heard by", style="bold"), Text(f"{started.shadow}, for comparison; nothing of it is shown")
+        )
     legend = Text("dim: may still change   ")
     legend.append("bold: final   ", style="bold").append("green: rewritten by the second pass", style="bold green")
     return Panel(Group(table, legend), title=f"profile {started.profile}", border_style="blue")

@@ -35,6 +35,9 @@ from twopass.recognizers import Capabilities, Progress, StreamingRecognizer, Str
 from twopass.second_pass import SecondPass, SecondPassSettings
 from twopass.segmenter import SegmenterSettings
 from twopass.session import Session
+from twopass.shadow.beside import ALONE, Beside
+from twopass.shadow.session import Subject
+from twopass.shadow.shadows import Shadows, Till, Told, nobody_told
 from twopass.types import Clock, Usage
 from twopass.vad import VoiceDetector
 from twopass.wishes import able, check_language, check_wishes
@@ -76,7 +79,12 @@ class Engine:
     """The models and the queues in front of them. Open it before use, close it after."""
 
     def __init__(
-        self, config: Config, cards: Cards | None = None, sink: Sink = NOWHERE, budgets: Guard = NOBODY
+        self,
+        config: Config,
+        cards: Cards | None = None,
+        sink: Sink = NOWHERE,
+        budgets: Guard = NOBODY,
+        shadow_ended: Told = nobody_told,
     ) -> None:
         self._config = config
         self._sink = sink
@@ -91,6 +99,8 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._breakers: dict[tuple[str, str], Breaker] = {}
         self._lock = asyncio.Lock()
+        self._shadow_ended = shadow_ended
+        self._shadows: Shadows | None = None
 
     @property
     def default_profile(self) -> str:
@@ -108,8 +118,13 @@ class Engine:
         return self._config.default in self._profiles
 
     async def open(self) -> None:
-        """Load the voice detector. Raises RecognizerUnavailable."""
+        """
+        Load the voice detector. Raises RecognizerUnavailable, or ConfigError if the configuration's shadow cannot be.
+        """
+        self._shadows = await self._made_shadows()
         await self._voice.open()
+        if self._shadows is not None:
+            self._shadows.open()
 
     async def warm(self) -> None:
         """Open all profiles. One that cannot be opened is logged: its sessions will be told."""
@@ -121,6 +136,8 @@ class Engine:
 
     async def close(self) -> None:
         """End every process."""
+        if self._shadows is not None:
+            await self._shadows.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -149,8 +166,12 @@ class Engine:
         check_language(options, opened.lineup[0].capabilities, opened.second.capabilities)
         check_wishes(options, opened.lineup[0].capabilities, opened.second.capabilities)
         first_pass = able(opened.lineup, options)
+        identity = identity or secrets.token_urlsafe(12)
+        subject = Subject(
+            identity, request.account.tenant, name, options, profile.first_pass_run, realtime=request.realtime
+        )
         return Session(
-            identity or secrets.token_urlsafe(12),
+            identity,
             SessionParts(
                 first_pass=first_pass,
                 second_pass=opened.second,
@@ -167,9 +188,29 @@ class Engine:
                 account=request.account,
                 sink=self._sink,
                 budgets=self._budgets,
+                beside=await self._beside(subject),
             ),
             journal,
         )
+
+    async def _beside(self, subject: Subject) -> Beside:
+        return ALONE if self._shadows is None else await self._shadows.beside(subject)
+
+    async def _made_shadows(self) -> Shadows | None:
+        """A recognizer of their own, so that nothing that befalls it reaches a profile's."""
+        shadow = self._config.shadow
+        if shadow is None:
+            return None
+        part, till = shadow.recognizer, Till(self._pricer, self._convert, self._sink)
+        try:
+            # In a thread: see `_recognizer`.
+            recognizer = await asyncio.to_thread(recognizers.find(part.provider).streaming, part.settings)
+        except RecognizerUnavailable as error:
+            log.error("no shadows: the recognizer cannot be used", provider=part.provider, reason=str(error))
+            return None
+        shadows = Shadows(shadow.settings, recognizer, till, self._shadow_ended)
+        shadows.check()
+        return shadows
 
     def _hour(self, recognizer: Capabilities) -> Decimal | None:
         """What an hour of audio costs there, in the ledger's currency; nothing on this machine, None if not known."""

@@ -43,6 +43,7 @@ from twopass.rewriting import Rewriter
 from twopass.second_pass import Job, SecondPassSettings
 from twopass.second_pass import SecondPass as SecondPassQueue
 from twopass.segmenter import FRAME_SAMPLES, SegmenterSettings
+from twopass.shadow.beside import ALONE, Beside
 from twopass.tape import Cursor, Tape
 from twopass.types import Pass, Revision, Usage, milliseconds, samples
 from twopass.vad import Listening, VoiceDetector
@@ -68,6 +69,7 @@ class SessionParts:
         account: Who pays.
         sink: Where it is written down what was used.
         budgets: What it may cost.
+        beside: Who hears it too, for comparison.
     """
 
     first_pass: Lineup
@@ -85,6 +87,7 @@ class SessionParts:
     account: Account = HOUSE
     sink: Sink = NOWHERE
     budgets: Guard = NOBODY
+    beside: Beside = ALONE
 
 
 class Owner(Protocol):
@@ -120,6 +123,7 @@ class Lane:
         self._cursor = Cursor(self.tape)
         self._options = replace(parts.options, session=f"{session.id}/{channel}")
         self._first = self._first_pass()
+        self._beside = parts.beside.lane(channel, self.tape)
         self._second = Rewriter(self)
         self._progress = asyncio.Event()
 
@@ -132,12 +136,14 @@ class Lane:
             self._parts.first_settings,
             first_stream=self._merge.last_stream + 1,
             settled=self._merge.settled,
+            patient=not self._parts.realtime,
         )
 
     # -- running ----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Until the tape ends and every utterance is final."""
+        self._beside.start()
         async with asyncio.TaskGroup() as group:
             if self._merge.settled < FOREVER:
                 group.create_task(self._first.run())
@@ -147,7 +153,9 @@ class Lane:
                     await self._hear()
                     self._take(AllHeard())
                     self._first.listened(milliseconds(self.tape.end))
+                    self._beside.listened(milliseconds(self.tape.end))
                 self._first.finish()
+                self._beside.finish()
                 await self._second.finish()
             finally:
                 self._second.close()
@@ -204,6 +212,7 @@ class Lane:
         self._cursor.at += whole
         self._take(VoiceFrames(tuple((frame.probability, frame.loudness) for frame in frames)))
         self._first.listened(milliseconds(self._cursor.at))
+        self._beside.listened(milliseconds(self._cursor.at))
         if self._parts.realtime:
             self._first.relieve()
         self._release()
@@ -215,7 +224,7 @@ class Lane:
         needed = samples(self._merge.needed_since - context - self._parts.first_settings.overlap_ms)
         if self._first.needs_from is not None:
             needed = min(needed, self._first.needs_from)
-        self.tape.release(needed)
+        self.tape.release(self._beside.needs(needed))
         self._progress.set()
 
     # -- going on after the end of the process ----------------------------------------------------------------------
@@ -229,6 +238,7 @@ class Lane:
         """After the replay, before the audio comes: say what the models still have to do."""
         self._cursor.at = self._merge.heard
         self._first = self._first_pass()
+        self._beside = ALONE.lane(self._channel, self.tape)
         for utterance in self._merge.unsettled:
             self._first.opened(replace(utterance, end=None))
             if utterance.end is not None:
@@ -262,12 +272,14 @@ class Lane:
         match effect:
             case UtteranceOpened(utterance):
                 self._first.opened(utterance)
+                self._beside.opened(utterance)
             case UtterancePaused(utterance):
                 self._second.paused(utterance)
             case UtteranceResumed():
                 self._second.resumed()
             case UtteranceClosed(utterance):
                 self._first.closed(utterance)
+                self._beside.closed(utterance)
                 self._second.ended(utterance)
             case _:
                 self._show(effect)
@@ -276,6 +288,7 @@ class Lane:
         match effect:
             case Revision():
                 self._session.show(effect)
+                self._beside.shown(effect)
             case SpeechChanged():
                 self._session.changed(effect)
 
@@ -296,6 +309,7 @@ class Lane:
     def used(self, usage: Usage) -> None:
         """Something was used."""
         self._session.used(usage)
+        self._beside.used(usage)
 
     def skipped(self, start: int, end: int, depth: int, *, over: bool) -> None:
         """The first pass could not keep up (ms)."""

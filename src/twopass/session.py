@@ -32,6 +32,7 @@ from twopass.outbox import (
     SessionEnded,
     SpeechChanged,
 )
+from twopass.shadow.beside import ALONE
 from twopass.types import SAMPLE_RATE, Clock, Revision, Status, Usage, milliseconds, samples
 
 _COST_EVERY_SECONDS = 1.0
@@ -67,6 +68,7 @@ class Session:
         self.received = 0
         self.complete = False
         self.realtime = parts.realtime
+        self._beside = parts.beside
         self._parts = parts
         self._journal = self._history = journal or NoJournal()
         self._durable = journal is not None
@@ -81,6 +83,11 @@ class Session:
     def ended(self) -> bool:
         """Whether `end` was called: no more audio is taken."""
         return self._ended
+
+    @property
+    def also_heard_by(self) -> str | None:
+        """The provider that hears it too, for comparison; None for nobody."""
+        return self._beside.provider
 
     @property
     def next_sample(self) -> int:
@@ -100,6 +107,7 @@ class Session:
             lane.tape.write(pcm, at)
         if at is not None and at > before:
             self.tell(GapMarked(milliseconds(before), milliseconds(at)))
+        self._beside.arrived(self.next_sample)
         if self.next_sample - self._acknowledged >= _ACK_EVERY:
             self._acknowledge()
 
@@ -129,10 +137,14 @@ class Session:
             async with asyncio.TaskGroup() as group:
                 for lane in self._lanes:
                     group.create_task(lane.run())
+        except BaseException:
+            self._beside.over(complete=False)
+            raise
         finally:
             ticker.cancel()
             self._meter_time()
             self.flush()
+        self._beside.over(complete=True)
         self._acknowledge()
         self._watch_budgets()
         self._charged(self._meter.summary())
@@ -166,7 +178,11 @@ class Session:
                     self._ended = True
 
     def recover(self) -> None:
-        """After the replay: get ready for the audio, which is to be put on the tape again with `reload`."""
+        """
+        After the replay: get ready for the audio, which is to be put on the tape again with `reload`. Who heard it too
+        has lost the thread.
+        """
+        self._beside = ALONE
         for lane in self._lanes:
             lane.recover()
 

@@ -20,6 +20,7 @@ from tests import speech
 from twopass import playing, serving
 from twopass.client import Client, Transcript
 from twopass.compare.measures.accuracy import seam_errors, word_errors
+from twopass.compare.measures.stability import unstable_words
 from twopass.compare.measures.timeline import Timeline, percentile
 from twopass.gateway.messages import Segment
 from twopass.types import Pass, Status, Word, Words
@@ -158,7 +159,7 @@ def _steadiness(timelines: list[Timeline]) -> dict[str, float | None]:
         return {}
     return {
         "revisions_per_word": round(sum(len(t.seen) for t in timelines) / words, 2),
-        "unstable_word_ratio": round(sum(t.unstable_words() for t in timelines) / words, 2),
+        "unstable_word_ratio": round(sum(map(unstable_words, timelines)) / words, 2),
         "rewritten_ratio": round(sum(t.rewritten_words() for t in timelines) / words, 2),
     }
 

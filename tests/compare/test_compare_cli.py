@@ -98,14 +98,14 @@ def _stop(options: tuple[str | Path, ...], folder: Path, how: signal.Signals, mo
     assert process.returncode in (0, 130, -signal.SIGKILL), said
 
 
-def test_what_cannot_be_done_says_how() -> None:
-    """No recordings, an unknown provider, money without a yes: an error with its fix, and nothing is begun."""
+def test_what_cannot_be_done_says_how(tmp_path: Path) -> None:
+    """No recordings, no systems, an unknown provider: an error with its fix."""
     for options, fix in (
         (["-p", "pocketsphinx"], "Name audio files"),
         ([str(speech.FOLDER / "short_kal.flac")], "--providers"),
         ([str(speech.FOLDER / "short_kal.flac"), "-p", "nobody"], "Installed:"),
     ):
-        done = compared(*options, folder=Path("unused"))
+        done = compared(*options, folder=tmp_path)
         assert (1, True) == (done.returncode, fix in done.stderr), done.stderr
 
 

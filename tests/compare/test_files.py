@@ -37,9 +37,9 @@ def rows(path: Path) -> Sequence[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(path.read_text())))
 
 
-def test_json_is_the_whole_comparison(folder: Path) -> None:
-    """What is read back is equal to what was written, and nothing but the four files is in the folder."""
-    assert read(folder / JSON) == MADE
+def test_json_has_every_figure(folder: Path) -> None:
+    """What is read back is equal to what was written but for the revisions, and nothing else is in the folder."""
+    assert read(folder / JSON) == replace(MADE, cells=tuple(replace(cell, seen=()) for cell in MADE.cells))
     assert {JSON, PAGE, RANKING, RECORDINGS} == {path.name for path in folder.iterdir()}
 
 

@@ -20,6 +20,7 @@ from twopass.compare.measures.latency import (
     first_word,
     laal,
     percentiles,
+    stream_laal,
     word_time_errors,
 )
 from twopass.compare.measures.timeline import Seen, Timeline
@@ -288,6 +289,33 @@ def test_nothing_lags_nothing() -> None:
     """No words or no audio: no figure. All after the end: the first word's time."""
     assert (None, None) == (laal(Timeline(), 3, 1_000), laal(timeline(final(500, say("one"))), 1, 0))
     assert 1_500 == laal(timeline(final(1_500, say("one two"))), 2, 1_000)
+
+
+def test_a_long_recordings_lag_is_that_of_its_stretches() -> None:
+    """An even writer with 120 ms of delay: pauses between its sentences make no difference, for `laal` they do."""
+    sentences = [say("a b c d", start, 500) for start in (10_000, 14_000, 30_000)]
+    seen = timeline(
+        *(
+            shown(word.start + 120, words[: i + 1], f"u{words[0].start}")
+            for words in sentences
+            for i, word in enumerate(words)
+        )
+    )
+    speech = [(words[0].start, words[-1].end) for words in sentences]
+    assert 120 == stream_laal(seen, sum(sentences, ()), [*speech, (40_000, 41_000)])
+    assert 120 == stream_laal(seen, (), speech)
+    whole = laal(seen, 12, 32_000)
+    assert whole is not None
+    assert whole > 2_000
+    assert None is stream_laal(seen, (), [(40_000, 41_000)])
+
+
+def test_a_stretch_of_which_half_is_missing_lags_behind_the_whole() -> None:
+    """As in `laal`, the ideal writes what the truth has in the stretch, not more."""
+    words = say("a b c d", 5_000, 500)
+    truth = (*say("a x b x c x d x", 5_000, 250), *say("far off", 9_000))
+    seen = timeline(*(shown(word.start + 120, words[: i + 1]) for i, word in enumerate(words)))
+    assert 120 + 1.5 * 250 == stream_laal(seen, truth, [(5_000, 7_000)])
 
 
 def standing_by_looking(seen: list[Seen]) -> list[float]:

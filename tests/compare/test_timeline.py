@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from twopass.compare.measures.accuracy import Errors, SeamErrors, seam_errors, word_errors
+from twopass.compare.measures.stability import unstable_words
 from twopass.compare.measures.timeline import Timeline, percentile
 from twopass.types import Pass, Revision, Status, Word, Words
 
@@ -46,7 +47,7 @@ def test_a_reference_takes_precedence_over_the_recognizers_own_times() -> None:
 def test_steadiness_counts_what_changed() -> None:
     """One word of a partial was changed by the next, and one was rewritten by the second pass."""
     timeline = watched()
-    assert (1, 1) == (timeline.unstable_words(), timeline.rewritten_words())
+    assert (1, 1) == (unstable_words(timeline), timeline.rewritten_words())
     assert ["one", "to"] == [word.text for word in timeline.last_words(status=Status.INTERIM)]
     assert ["one", "two"] == [word.text for word in timeline.last_words(source=Pass.FIRST)]
 

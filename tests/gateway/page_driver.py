@@ -127,6 +127,7 @@ class ScriptedServer:
         heard: What the page said: the text messages, and the binary frames.
         away: It closes every new connection at once.
         resumes: It knows its session when it is asked to go on.
+        shadow: Who also hears its sessions.
     """
 
     route: WebSocketRoute | None = None
@@ -137,6 +138,7 @@ class ScriptedServer:
     durable: bool = True
     away: bool = False
     resumes: bool = True
+    shadow: str | None = None
     said: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -217,7 +219,7 @@ class ScriptedServer:
         self.heard.append(said)
         if said["type"] == "start":
             description = {"provider": "scripted", "model": "script", "understands": "Nothing.", "notice": None}
-            passes = {"first_pass": description, "second_pass": description}
+            passes = {"first_pass": description, "second_pass": description, "shadow": self.shadow}
             self.said.clear()
             self.frames.clear()
             self.say("session", session="s", token="t", resume_seconds=240, profile="p", **passes)

@@ -293,6 +293,17 @@ def test_unknown_price_is_never_zero(open_page: Open, scripted: ScriptedServer) 
     expect(cost).to_contain_text("at this rate $0.32 for an hour of sound")
 
 
+@pytest.mark.parametrize("shadow", [None, "<b>vendor</b>"])
+def test_who_else_hears_is_told(open_page: Open, scripted: ScriptedServer, shadow: str | None) -> None:
+    """A provider that hears the session for comparison is named under those who listen; nobody is not."""
+    scripted.shadow = shadow
+    page = open_page(scripted)
+    talking(page, scripted)
+    expect(page.tab.locator("#models")).to_contain_text("scripted")  # told by the session, not by the list of profiles
+    also = page.tab.locator("#shadow").all_inner_texts()
+    assert also == ([f"Also heard by {shadow}, for comparison."] if shadow else [])
+
+
 def test_words_are_text_and_never_markup(open_page: Open, scripted: ScriptedServer) -> None:
     """What a model or an error says is shown as it is, even if it looks like HTML."""
     page = open_page(scripted)

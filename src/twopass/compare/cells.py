@@ -142,7 +142,7 @@ def _with_readers_view(
     return replace(
         cell,
         emission_ms=latency.emission_delays(timeline, truth.words, normalize),
-        laal_ms=latency.laal(timeline, len(truth.words), played.ms),
+        laal_ms=latency.stream_laal(timeline, truth.words if truth.times != "none" else (), played.speech),
     )
 
 

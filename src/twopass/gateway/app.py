@@ -45,8 +45,8 @@ def create_app(config: Config) -> FastAPI:
     cards = load_cards(config.ledger.prices, config.ledger.exchange, config.prices)
     app.state.config, app.state.cards = config, cards
     app.state.treasury = treasury = open_treasury(config.ledger.settings, cards)
-    app.state.engine = Engine(config, cards, treasury or NOWHERE, treasury or NOBODY)
-    app.state.metrics = Metrics()
+    app.state.metrics = metrics = Metrics()
+    app.state.engine = Engine(config, cards, treasury or NOWHERE, treasury or NOBODY, metrics.count_shadow)
     app.state.limit = SessionLimit(config.server.max_sessions)
     spool = Spool(config.spool.directory.expanduser(), config.spool) if config.spool.directory else None
     app.state.sessions = Sessions(app.state.engine, app.state.metrics, app.state.limit, config.sessions, spool)

@@ -177,6 +177,7 @@ class SessionStarted(ServerMessage):
     Attributes:
         token: The secret that a `session_resume` must bring.
         resume_seconds: How long the session waits for a client that has gone.
+        shadow: The provider that also hears the session, for comparison; nothing that it says is shown. None: nobody.
     """
 
     type: Literal["session"] = "session"
@@ -186,6 +187,7 @@ class SessionStarted(ServerMessage):
     profile: str
     first_pass: PassDescription
     second_pass: PassDescription
+    shadow: str | None = None
 
 
 class Resumed(ServerMessage):

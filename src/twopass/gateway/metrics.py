@@ -24,6 +24,7 @@ class Metrics:
     revisions: Counter = field(init=False)
     degraded: Counter = field(init=False)
     trouble: Counter = field(init=False)
+    shadows: Counter = field(init=False)
     loop_lag: Histogram = field(init=False)
 
     def __post_init__(self) -> None:
@@ -36,6 +37,9 @@ class Metrics:
             ),
             "trouble": Counter(
                 "twopass_provider_trouble", "Failures of recognizers", ("passing", "provider"), registry=self.registry
+            ),
+            "shadows": Counter(
+                "twopass_shadows", "Sessions that a second provider heard", ("outcome",), registry=self.registry
             ),
             "loop_lag": Histogram(
                 "twopass_event_loop_lag_seconds", "Delay of a timer", buckets=_LAG_SECONDS, registry=self.registry
@@ -52,6 +56,10 @@ class Metrics:
                 self.degraded.labels(event.degraded.split(":")[0]).inc()
         elif isinstance(event, ProviderTrouble) and event.state != "recovered":
             self.trouble.labels(event.pass_.value, event.provider).inc()
+
+    def count_shadow(self, outcome: str) -> None:
+        """Count what became of a shadow; see `twopass.shadow.shadows.Told`."""
+        self.shadows.labels(outcome).inc()
 
     async def watch_loop(self) -> None:
         """Measure for ever how late the event loop wakes a sleeper."""

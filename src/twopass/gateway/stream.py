@@ -148,6 +148,7 @@ class Connection:
                 profile=profile,
                 first_pass=encoding.described(first),
                 second_pass=encoding.described(second),
+                shadow=held.session.also_heard_by,
             )
         )
         self._sent = 1

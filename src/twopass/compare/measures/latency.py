@@ -112,17 +112,45 @@ def laal(timeline: Timeline, truth_words: int, audio_ms: int) -> float | None:
 
     There an output is never taken back. Here D_i is the first moment from which the first i words of the transcript
     stand as they do in the end: as simulstream reads outputs that are rewritten for StreamLAAL (Papi et al., StreamAtt,
-    ACL 2024), where a word that was taken back counts from where it comes again. Unlike in StreamLAAL, a recording is
-    taken as a whole: long pauses distort the even pace, alike for all systems.
+    ACL 2024), where a word that was taken back counts from where it comes again.
+
+    The recording is taken as a whole, as SimulEval does with sentences: in a long one, speech that is not even counts
+    as lag or as lead. For those there is `stream_laal`.
 
     Args:
         truth_words: How many words the truth has; 0 without one.
     """
-    delays = standing_since(timeline)
-    if not delays or audio_ms <= 0:
+    return _lagging(standing_since(timeline), truth_words, audio_ms)
+
+
+def stream_laal(timeline: Timeline, truth: Words, speech: Sequence[tuple[int, int]]) -> float | None:
+    """
+    `laal` of each stretch of speech, from where it begins, in ms; the mean over those that have words. None if none
+    has.
+
+    StreamLAAL (Papi et al., StreamAtt, ACL 2024), which was made for audio that nobody has cut: it cuts what was
+    written at the sentences of the reference, by alignment (mWERSegmenter). Here stretches of speech are the sentences,
+    and each has the words that lie in it by their times.
+
+    Args:
+        truth: Normalized words with times; none if they are not known: then those of the transcript are expected.
+        speech: Stretches (start, end) ms.
+    """
+    since = list(zip(_said(timeline.last_words()), standing_since(timeline), strict=True))
+    lags = []
+    for stretch in _merged(speech):
+        delays = [at - stretch[0] for word, at in since if _lies_in(word, stretch)]
+        wanted = sum(_lies_in(word, stretch) for word in truth)
+        lags.append(_lagging(delays, wanted, stretch[1] - stretch[0]))
+    known = [lag for lag in lags if lag is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _lagging(delays: Sequence[float], truth_words: int, source_ms: int) -> float | None:
+    if not delays or source_ms <= 0:
         return None
-    pace = audio_ms / max(len(delays), truth_words)
-    counted = next((i + 1 for i, delay in enumerate(delays) if delay >= audio_ms), len(delays))
+    pace = source_ms / max(len(delays), truth_words)
+    counted = next((i + 1 for i, delay in enumerate(delays) if delay >= source_ms), len(delays))
     return sum(delay - i * pace for i, delay in enumerate(delays[:counted])) / counted
 
 

@@ -6,8 +6,6 @@ Definitions (all in ms, on a clock that reads t when the speaker is at t on the 
     first partial latency   the first non-empty revision of an utterance - the end of its first word
     word lag                the first revision that shows a word at that place - the end of that word
     final latency           the final of an utterance - the end of its last word (speech end)
-    unstable words          share of words shown in partials that are gone or different in the next revision, over final
-                            words (UPWR: Shangguan et al., Interspeech 2020)
     revisions per word      revisions over final words
 """
 
@@ -15,9 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
-from twopass.alignment import changed_words, folded
+from twopass.alignment import folded
 from twopass.types import Pass, Revision, Status, Word, Words
 
 _SAME_WORD_MS = 300
@@ -106,14 +103,6 @@ class Timeline:
             said = [seen for seen in history if seen.revision.source is Pass.FIRST]
             lags += [_first_shown(word, partials, said[-1].at) for word in (said[-1].revision.words if said else ())]
         return lags
-
-    def unstable_words(self) -> int:
-        """Words shown in a first-pass partial and changed by the next one."""
-        count = 0
-        for history in self.utterances():
-            partials = [seen.revision.words for seen in history if seen.revision.source is Pass.FIRST]
-            count += sum(len(changed_words(after, before)) for before, after in pairwise(partials))
-        return count
 
     def rewritten_words(self) -> int:
         """Words that the second pass changed."""

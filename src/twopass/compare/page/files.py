@@ -10,9 +10,12 @@ from pydantic import TypeAdapter, ValidationError
 from twopass.compare.page import tables
 from twopass.compare.results import Comparison
 from twopass.errors import ConfigError
+from twopass.whole_files import write_whole
 
 PAGE, JSON, RANKING, RECORDINGS = "index.html", "comparison.json", "ranking.csv", "recordings.csv"
 _COMPARISON = TypeAdapter(Comparison)
+_TOO_MUCH = {"cells": {"__all__": {"seen"}}}
+"""Every revision that was ever shown: most of all bytes, and no figure. They are kept with what was heard."""
 
 
 def write(comparison: Comparison, folder: Path, audio: Mapping[str, bytes]) -> None:
@@ -27,7 +30,7 @@ def write(comparison: Comparison, folder: Path, audio: Mapping[str, bytes]) -> N
     from twopass.compare.page.page import page  # matplotlib and templates: not for those who only read
 
     made = {
-        JSON: _COMPARISON.dump_json(comparison),
+        JSON: _COMPARISON.dump_json(comparison, exclude=_TOO_MUCH),
         RANKING: tables.ranking(comparison).encode(),
         RECORDINGS: tables.recordings(comparison).encode(),
         PAGE: page(comparison, audio).encode(),
@@ -35,20 +38,14 @@ def write(comparison: Comparison, folder: Path, audio: Mapping[str, bytes]) -> N
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in made.items():
-            _replace(folder / name, data)
+            write_whole(folder / name, data)
     except OSError as error:
         fix = "Name another folder with --output."
         raise ConfigError(f"{folder} cannot be written: {error.strerror}.", code="no_output", fix=fix) from None
 
 
-def _replace(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data)
-    part.replace(path)
-
-
 def read(path: Path) -> Comparison:
-    """A comparison from its JSON. Raises ConfigError if that is none."""
+    """A comparison from its JSON, without what was seen meanwhile. Raises ConfigError if that is none."""
     try:
         return _COMPARISON.validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:

@@ -33,6 +33,9 @@ export function showPasses(passes) {
       element("p", { className: "name" }, model),
       element("p", { className: "fine" }, ...prose(understands)));
   }));
+  if (passes.shadow) {
+    byId("models").append(element("p", { id: "shadow", className: "fine" }, `Also heard by ${passes.shadow}, for comparison.`));
+  }
   const notices = PASSES.filter(([key]) => passes[key].notice);
   byId("notices").replaceChildren(...notices.map(([key, title]) =>
     element("p", { className: "notice" }, element("strong", {}, `${title}: `), ...prose(passes[key].notice))));

@@ -5,7 +5,7 @@
 export const EMPTY = Object.freeze({
   session: null,
   profile: null,
-  passes: null, // { first, second } as the server describes them
+  passes: null, // { first, second } as the server describes them, and who also hears it: { shadow }
   open: new Map(), // id -> newest segment, not final yet
   settled: new Map(), // id -> final segment
   words: 0,
@@ -26,8 +26,8 @@ export function reduce(state, message) {
 }
 
 const reducers = {
-  session: (state, { session, profile, first_pass: first, second_pass: second }) => ({
-    ...state, session, profile, passes: { first, second },
+  session: (state, { session, profile, first_pass: first, second_pass: second, shadow }) => ({
+    ...state, session, profile, passes: { first, second, shadow },
   }),
   segment,
   speech(state, { state: now, channel = 0 }) {

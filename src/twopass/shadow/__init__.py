@@ -1,0 +1,1 @@
+"""Live sessions that a second provider hears too, for comparison."""
