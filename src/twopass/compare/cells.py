@@ -16,7 +16,7 @@ from twopass.compare.recordings.reference import Reference
 from twopass.compare.records import Hearing
 from twopass.compare.results import Cell, Played
 from twopass.cost.rates import Money
-from twopass.types import Clock, Usage, Words
+from twopass.types import Clock, Pass, Usage, Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,8 @@ def _cell(
 ) -> Cell:
     timeline, charge = hearing.timeline, price(hearing.usage)
     finals = timeline.finals()
+    # Utterances of one pass alone end where its provider ends them: that they touch is no cut of ours.
+    cuts = timeline.cuts() if any(each.revision.source is Pass.SECOND for each in hearing.seen) else []
     text = " ".join(revision.text for revision in finals if revision.words)
     cell = Cell(
         system=hearing.system,
@@ -84,7 +86,7 @@ def _cell(
         failed=hearing.failed,
         troubles=hearing.troubles,
         final_words=len(timeline.last_words()),
-        cuts=len(timeline.cuts()),
+        cuts=len(cuts),
         degraded=sum(revision.degraded is not None for revision in finals),
         audio_ms=hearing.audio_ms,
         wall_ms=hearing.wall_ms,
@@ -96,7 +98,7 @@ def _cell(
         seen=hearing.seen if hearing.realtime else _last(hearing.seen),
     )
     normalize = partial(normalized, language=played.language)
-    cell = _with_truth(cell, timeline, truth, final, normalize)
+    cell = _with_truth(cell, truth, final, cuts)
     if reference is not None:
         punctuation, capitals = writing.punctuation(reference.text, text), writing.capitals(reference.text, text)
         cell = replace(cell, punctuation=punctuation, capitals=capitals)
@@ -109,11 +111,9 @@ def _last(seen: Sequence[Seen]) -> tuple[Seen, ...]:
     return tuple(Seen(0.0, each.revision) for each in last.values())
 
 
-def _with_truth(
-    cell: Cell, timeline: Timeline, truth: Truth | None, final: Words, normalize: Callable[[Words], Words]
-) -> Cell:
+def _with_truth(cell: Cell, truth: Truth | None, final: Words, cuts: Sequence[int]) -> Cell:
     if truth is None:
-        return replace(cell, rewrites=rewrites(timeline, None, normalize))
+        return cell
     steps = aligned(truth.words, final)
     return replace(
         cell,
@@ -121,8 +121,7 @@ def _with_truth(
         characters=character_errors(truth.words, final),
         steps=steps,
         word_time_ms=latency.word_time_errors(steps) if truth.times == "given" else (),
-        rewrites=rewrites(timeline, truth.words, normalize),
-        seams=seam_errors(truth.words, final, timeline.cuts()) if timeline.cuts() else None,
+        seams=seam_errors(truth.words, final, cuts) if cuts else None,
     )
 
 
@@ -136,6 +135,7 @@ def _with_readers_view(
         first_partial_ms=latency.first_partials(timeline, played.speech),
         first_word_ms=latency.first_word(timeline),
         final_ms=latency.finals(timeline, played.speech),
+        rewrites=rewrites(timeline, truth.words if truth is not None else None, normalize),
     )
     if truth is None:
         return cell

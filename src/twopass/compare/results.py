@@ -83,8 +83,8 @@ class Cell:
         first_word_ms: From the first sample to the first word shown.
         emission_ms: One per right word: from its end to where it was first shown.
         final_ms: One per stretch of speech: from its end to where all its words were final.
-        unstable: Words shown that the next revision changed. This, what follows and all latencies are None or empty
-            unless it was played in real time: what is shown meanwhile depends on the pace.
+        unstable: Words shown that the next revision changed. This, `erased`, `rewrites` and all latencies are None or
+            empty unless it was played in real time: what is shown meanwhile depends on the pace.
         erased: Words taken back (normalized erasure's numerator).
         final_words: Words of the transcript.
         laal_ms: Length-adaptive average lagging.
@@ -168,8 +168,9 @@ class Score:
         harmful: Right words made wrong per reference word.
         helpful: Wrong words made right per reference word.
         seam_losses: Words lost or doubled at forced cuts.
-        cost_per_hour: Of audio, at list prices or the user's own. None if any part has no price.
-        real_time_factor: Busy seconds of own machines per second of audio. None for vendors.
+        cost_per_hour: Of audio that was wholly heard, at list prices or the user's own. None if any part has no price.
+        cpu_seconds_per_hour, gpu_seconds_per_hour: Busy time of own machines, of audio that was wholly heard.
+        real_time_factor: Busy seconds of own machines per second of such audio. None for vendors.
     """
 
     system: str
