@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.scripted import ScriptedUtterances, crash, numbered, spoken
+from tests.test_decode_time import accelerator
+from tests.virtual_time import virtually
 from tests.waiting import until
 
+from twopass.decode_time import DecodeTime
 from twopass.errors import RecognizerCrashed, RecognizerError, RecognizerRejected, RecognizerTimeout
-from twopass.recognizers import UtteranceAudio
+from twopass.recognizers import Capabilities, Recognition, StreamOptions, UtteranceAudio, UtteranceRecognizer
 from twopass.second_pass import Job, SecondPass, SecondPassSettings
 from twopass.types import Hypothesis, Reason, Usage
 
@@ -23,7 +24,9 @@ SETTINGS = SecondPassSettings(batch_wait_ms=5)
 
 
 @asynccontextmanager
-async def running(recognizer: ScriptedUtterances, settings: SecondPassSettings = SETTINGS) -> AsyncIterator[SecondPass]:
+async def running(
+    recognizer: UtteranceRecognizer, settings: SecondPassSettings = SETTINGS
+) -> AsyncIterator[SecondPass]:
     """A queue that serves."""
     queue = SecondPass(recognizer, settings)
     task = asyncio.create_task(queue.run())
@@ -218,7 +221,7 @@ async def test_if_all_are_hopeless_the_one_with_the_most_time_is_tried() -> None
     """The others fail at once, and one whose time is over is not tried at all."""
     recognizer = ScriptedUtterances()
     queue = SecondPass(recognizer, SETTINGS)
-    queue._batch_seconds = 1_000
+    queue._time = DecodeTime().learned(1, 1.0, 1_000)
     now = asyncio.get_running_loop().time()
     over, near, far = (queue.submit(utterance(n), used=ignore, deadline=now + 300 * n) for n in range(3))
     task = asyncio.create_task(queue.run())
@@ -234,7 +237,7 @@ async def test_load_is_the_expected_wait_as_a_share_of_the_deadline() -> None:
     recognizer = ScriptedUtterances(max_batch=2, gate=asyncio.Event())
     async with running(recognizer, replace(SETTINGS, deadline_ms=1_000)) as queue:
         assert queue.load == 0
-        queue._batch_seconds = 100
+        queue._time = DecodeTime().learned(2, 0.25, 100)
         running_one = queue.submit(utterance(1), used=ignore)
         assert queue.load == 0
         await until(lambda: recognizer.calls == [1])
@@ -259,13 +262,152 @@ async def test_a_batch_that_takes_longer_than_ever_raises_the_load_while_it_runs
         await asyncio.gather(*(job.answer for job in jobs))
 
 
-@given(st.lists(st.floats(0.001, 100), min_size=1), st.floats(0.001, 100))
-def test_the_mean_follows_what_batches_take(before: list[float], now: float) -> None:
-    """Whatever was before: it stays between the extremes, and soon is near what batches take now."""
-    queue = SecondPass(ScriptedUtterances(), SETTINGS)
-    for seconds in before:
-        queue._measured(seconds)
-        assert queue._batch_seconds <= max(before)
-    for _ in range(120):
-        queue._measured(now)
-    assert now == pytest.approx(queue._batch_seconds, rel=0.05)
+class Accelerator:
+    """Takes for a batch about as long as for its longest utterance, and keeps what it was given."""
+
+    def __init__(self, max_batch: int = 8, quicker: float = 1.0) -> None:
+        self.capabilities = Capabilities("accelerator", "", "Nothing.", max_batch=max_batch)
+        self.batches: list[list[UtteranceAudio]] = []
+        self._quicker = quicker
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def recognize(self, batch: Sequence[UtteranceAudio]) -> Sequence[Recognition]:
+        self.batches.append(list(batch))
+        await asyncio.sleep(accelerator(len(batch), max(length(utterance) for utterance in batch)) / self._quicker)
+        return [Recognition(Hypothesis(0, 0, (), final=True, stable=0)) for _ in batch]
+
+
+def of(seconds: float, options: StreamOptions = StreamOptions()) -> UtteranceAudio:  # noqa: B008 - it is frozen
+    """An utterance of this length."""
+    return UtteranceAudio(bytes(round(seconds * 16_000) * 2), options)
+
+
+def length(utterance: UtteranceAudio) -> float:
+    """Seconds of it."""
+    return len(utterance.pcm) / 32_000
+
+
+def test_a_batch_is_of_one_language_whatever_session_it_came_from() -> None:
+    """Utterances of many sessions are decoded together; those of another language or with other phrases are not."""
+    kinds = [StreamOptions("en-US"), StreamOptions("de"), StreamOptions("en", phrases=("Tegel",))]
+
+    async def work() -> list[set[tuple[str | None, tuple[str, ...]]]]:
+        recognizer = Accelerator()
+        async with running(recognizer) as queue:
+            every = [of(2.0, replace(kind, session=str(n))) for n in range(4) for kind in kinds]
+            await asyncio.gather(*(queue.submit(audio, used=ignore).answer for audio in every))
+        assert 12 == sum(map(len, recognizer.batches))
+        return [{(each.options.language, each.options.phrases) for each in batch} for batch in recognizer.batches]
+
+    batches = virtually(work())
+    assert len(batches) < 8
+    assert all(1 == len(kinds) for kinds in batches)
+
+
+async def pairs(batch_wait_ms: int) -> tuple[float, int]:
+    """Lone utterances and then many pairs, 2 ms apart: how long the last lone one took, and how many batches in all."""
+    recognizer = Accelerator(quicker=20)
+    loop = asyncio.get_running_loop()
+    async with running(recognizer, replace(SETTINGS, batch_wait_ms=batch_wait_ms)) as queue:
+        for _ in range(5):
+            began = loop.time()
+            await queue.submit(of(2.0), used=ignore).answer
+            lone = loop.time() - began
+            await asyncio.sleep(2.0)
+        jobs = []
+        for _ in range(100):
+            jobs.append(queue.submit(of(2.0), used=ignore))
+            await asyncio.sleep(0.002)
+            jobs.append(queue.submit(of(2.0), used=ignore))
+            await asyncio.sleep(0.010)
+        await asyncio.gather(*(job.answer for job in jobs))
+    return lone, len(recognizer.batches)
+
+
+def test_company_is_awaited_only_when_it_may_come() -> None:
+    """A lone utterance is decoded at once; when many come in a row, they wait a moment for each other."""
+    lone, batches = virtually(pairs(batch_wait_ms=15))
+    assert accelerator(1, 2.0) / 20 == pytest.approx(lone)
+    assert batches < 130
+    assert 205 == virtually(pairs(batch_wait_ms=0))[1]
+
+
+def test_a_recording_gets_its_turn_behind_live_speech_that_never_ends() -> None:
+    """The queue always holds somebody with a nearer deadline; what has none is decoded all the same."""
+
+    async def work() -> float:
+        loop = asyncio.get_running_loop()
+        recognizer = Accelerator(max_batch=1)
+
+        async def live() -> None:
+            while True:
+                deadline = loop.time() + 5.0
+                await asyncio.gather(queue.submit(of(4.0), used=ignore, deadline=deadline).answer)
+
+        async with running(recognizer, replace(SETTINGS, deadline_ms=5_000)) as queue:
+            talkers = [asyncio.create_task(live()) for _ in range(4)]
+            recordings = [queue.submit(of(20.0), used=ignore) for _ in range(5)]
+            await asyncio.wait({job.answer for job in recordings})
+            for talker in talkers:
+                talker.cancel()
+            assert not any(talker.done() for talker in talkers)
+        return loop.time()
+
+    assert virtually(work()) < 5.0 + 5 * 8 * accelerator(1, 20.0)
+
+
+def test_the_queue_tells_its_age_and_what_it_has_done() -> None:
+    """How long the oldest waits, how full batches are, and how many seconds a second of audio takes."""
+
+    async def work() -> None:
+        recognizer = Accelerator(max_batch=4)
+        async with running(recognizer) as queue:
+            assert (0.0, 0.0, 0.0) == (queue.age, queue.served.batch_fill, queue.served.real_time_factor)
+            first = queue.submit(of(10.0), used=ignore)
+            await asyncio.sleep(0.01)
+            dropped, waiting = queue.submit(of(1.0), used=ignore), queue.submit(of(10.0), used=ignore)
+            await asyncio.sleep(0.1)
+            assert 0.1 == pytest.approx(queue.age)
+            dropped.drop()
+            await first.answer
+            await asyncio.sleep(0)
+            before = queue.served
+            await waiting.answer
+            await until(lambda: queue.served.batches == 2)
+            assert 0.0 == queue.age
+            assert (2, 8, 20.0) == (queue.served.utterances, queue.served.places, queue.served.audio_seconds)
+            assert 0.25 == queue.served.batch_fill
+            assert accelerator(1, 10.0) / 10.0 == pytest.approx(queue.served.real_time_factor)
+            assert (1, 10.0) == ((queue.served - before).batches, (queue.served - before).audio_seconds)
+
+    virtually(work())
+
+
+def test_batches_are_worth_their_while() -> None:
+    """Two hundred utterances of mixed lengths at once: five times as quick as one by one on the same recognizer."""
+
+    async def work(max_batch: int) -> float:
+        async with running(Accelerator(max_batch)) as queue:
+            lengths = (1 + 27 * (n * 0.618 % 1) for n in range(200))
+            await asyncio.gather(*(queue.submit(of(seconds), used=ignore).answer for seconds in lengths))
+        return asyncio.get_running_loop().time()
+
+    assert 5 * virtually(work(16)) < virtually(work(1))
+
+
+def test_batches_keep_deadlines_that_one_by_one_would_be_missed() -> None:
+    """Sixty utterances at once, all wanted within a second: batches answer all, one by one only a few can be."""
+
+    async def answered(max_batch: int) -> int:
+        deadline = asyncio.get_running_loop().time() + 1.0
+        async with running(Accelerator(max_batch)) as queue:
+            jobs = [queue.submit(of(4.0), used=ignore, deadline=deadline) for _ in range(60)]
+            answers = await asyncio.gather(*(job.answer for job in jobs), return_exceptions=True)
+        assert asyncio.get_running_loop().time() < 1.0 + accelerator(1, 4.0)
+        return sum(isinstance(answer, Hypothesis) for answer in answers)
+
+    assert 60 == virtually(answered(16))
+    assert 8 <= virtually(answered(1)) <= 12

@@ -8,9 +8,12 @@ the library's temperature fallback.
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -28,6 +31,8 @@ Audio = npt.NDArray[np.float32]
 _MOST_SECONDS = 30.0
 _APART = 60.0
 """Items of a batch get offsets this far apart: the library carries the end of one item's speech over to the next."""
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MOST_ARENAS = -1, -3, -8
+"""Names of glibc's malloc.h."""
 _BAD_LOGPROB = -1.0
 _BAD_COMPRESSION = 2.4
 _PUNCTUATION = {"prepend_punctuations": "\"'“¿([{-", "append_punctuations": "\"'.。,，!！?？:：”)]}、"}
@@ -35,6 +40,7 @@ _PUNCTUATION = {"prepend_punctuations": "\"'“¿([{-", "append_punctuations": "
 
 def load(*, directory: str, device: str, compute_type: str, threads: int, beam_size: int) -> Serve:
     """Load the model; every connection sends batches of `Request` and gets tuples of `Result`."""
+    keep_memory()
     whisper = WhisperModel(
         directory, device=device, compute_type=compute_type, cpu_threads=threads, local_files_only=True
     )
@@ -53,6 +59,18 @@ def load(*, directory: str, device: str, compute_type: str, threads: int, beam_s
     return serve
 
 
+def keep_memory() -> None:
+    """
+    Keep what a decoding used for the next one: returning some hundred megabytes to the system and getting them back,
+    page by page, is more than a third of what a small model costs. For a process that does little else, with glibc.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(_TRIM_THRESHOLD, 1 << 30)
+        mallopt(_MMAP_THRESHOLD, 1 << 30)
+        mallopt(_MOST_ARENAS, 1)  # those of threads give their memory back whatever the threshold
+
+
 class BatchDecoder:
     """Batches of utterances through one model."""
 
@@ -62,17 +80,46 @@ class BatchDecoder:
         self._beam_size = beam_size
 
     def decode(self, batch: Sequence[Request]) -> tuple[Result, ...]:
-        """Decode a batch; busy time is shared out equally."""
-        began = self._clock()
-        audio = [_samples(request.pcm) for request in batch]
-        languages = [self._language(request, samples) for request, samples in zip(batch, audio, strict=True)]
+        """
+        Decode a batch. Busy is each for what it needed alone, and for an equal share of what was done together: those
+        of a batch are of about one length.
+        """
+        busy = [0.0] * len(batch)
+        audio, languages = [_samples(request.pcm) for request in batch], list[str | None]()
+        for i, request in enumerate(batch):
+            with self._charged(busy, [i]):
+                languages.append(self._language(request, audio[i]))
         answers: dict[int, list[dict[str, Any]]] = {}
         for group in _groups(batch, languages):
-            answers |= self._decode_group(group, audio, languages[group[0]], batch[group[0]].phrases)
-        share = (self._clock() - began) / len(batch)
-        return tuple(_result(answers[i], len(audio[i]) / SAMPLE_RATE, languages[i], share) for i in range(len(batch)))
+            answers |= self._decode_group(group, audio, languages[group[0]], batch[group[0]].phrases, busy)
+        return tuple(_result(answers[i], len(audio[i]) / SAMPLE_RATE, languages[i], busy[i]) for i in range(len(batch)))
+
+    @contextmanager
+    def _charged(self, busy: list[float], to: Sequence[int]) -> Iterator[None]:
+        """Add the time that this takes to these utterances' busy time."""
+        began = self._clock()
+        yield
+        spent = self._clock() - began
+        for i in to:
+            busy[i] += spent / len(to)
 
     def _decode_group(
+        self,
+        group: list[int],
+        audio: list[Audio],
+        language: str | None,
+        phrases: tuple[str, ...],
+        busy: list[float],
+    ) -> dict[int, list[dict[str, Any]]]:
+        with self._charged(busy, group):
+            found = self._decode_together(group, audio, language, phrases)
+        for i in group:
+            if _broken(found[i]):
+                with self._charged(busy, [i]):
+                    found[i] = self._decode_again(audio[i], language, phrases)
+        return found
+
+    def _decode_together(
         self, group: list[int], audio: list[Audio], language: str | None, phrases: tuple[str, ...]
     ) -> dict[int, list[dict[str, Any]]]:
         pipeline = BatchedInferencePipeline(self._whisper)
@@ -80,12 +127,7 @@ class BatchDecoder:
         features = np.stack([pad_or_trim(self._whisper.feature_extractor(audio[i])[..., :-1]) for i in group])
         chunks = [{"offset": k * _APART, "duration": len(audio[i]) / SAMPLE_RATE} for k, i in enumerate(group)]
         segments = pipeline.forward(features, self._tokenizer(language), chunks, self._options(phrases))
-        found = {}
-        for k, i in enumerate(group):
-            found[i] = [_moved(segment, -k * _APART) for segment in segments[k]]
-            if _broken(found[i]):
-                found[i] = self._decode_again(audio[i], language, phrases)
-        return found
+        return {i: [_moved(segment, -k * _APART) for segment in segments[k]] for k, i in enumerate(group)}
 
     def _decode_again(self, audio: Audio, language: str | None, phrases: tuple[str, ...]) -> list[dict[str, Any]]:
         segments, _ = self._whisper.transcribe(
