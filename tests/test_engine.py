@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import TypeGuard
 
 import psutil
@@ -12,7 +13,7 @@ import pytest
 from tests import speech
 from tests.conftest import PATIENCE
 
-from twopass import config
+from twopass import config, recognizers
 from twopass.alignment import folded
 from twopass.engine import Engine, Request
 from twopass.errors import ConfigError, RecognizerUnavailable
@@ -183,3 +184,31 @@ async def test_a_second_pass_that_stays_away_promotes_the_first(engine: Engine) 
     assert said(heard)
     troubles = [event for _, event in session.outbox.since(0) if isinstance(event, ProviderTrouble)]
     assert Pass.SECOND in {trouble.pass_ for trouble in troubles}
+
+
+class Opening:
+    """A recognizer that never gets ready."""
+
+    def __init__(self) -> None:
+        self.begun, self.closed = asyncio.Event(), False
+
+    async def open(self) -> None:
+        self.begun.set()
+        await asyncio.sleep(PATIENCE)
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+async def test_what_was_being_opened_when_the_server_ends_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else knows of it: its process and files would stay behind."""
+    recognizer = Opening()
+    provider = SimpleNamespace(streaming=lambda settings: recognizer)
+    monkeypatch.setattr(recognizers, "find", lambda name: provider)
+    engine = Engine(config.parse(CONFIG))
+    warming = asyncio.create_task(engine.warm())
+    await recognizer.begun.wait()
+    warming.cancel()
+    await asyncio.wait({warming})
+    assert recognizer.closed
+    await engine.close()

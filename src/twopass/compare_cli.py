@@ -121,6 +121,9 @@ def compare(
     """
     settings = configuration.load(config or configuration.default_path())
     if live is not None:
+        if recordings or providers or references or perturb:
+            fix = "Leave out either --live or recordings, --providers, --references and --perturb."
+            raise ConfigError("Live sessions are as they were.", code="live_alone", fix=fix)
         systems, heard = _live(live, since)
         _write(_compared(systems, heard, settings, seed, {"Played": "live sessions, as they came"}), (), output)
         return
@@ -216,7 +219,8 @@ def _compared(
         currency=settings.ledger.currency,
     )
     price = charging(cards, settings.ledger.currency, today.date())
-    return comparison(heard, systems, price, chance, about)
+    with _err.status("Working out the figures …"):
+        return comparison(heard, systems, price, chance, about)
 
 
 def _settings(plan: Plan) -> dict[str, str]:
@@ -231,10 +235,10 @@ def _settings(plan: Plan) -> dict[str, str]:
 def _write(made: Comparison, recordings: Sequence[Recording], folder: Path) -> None:
     from twopass.compare.page.files import write
     from twopass.compare.page.terminal import ranking
-    from twopass.compare.recordings.recordings import pcm
+    from twopass.compare.recordings.recordings import Sound
 
     with _err.status("Writing the report …"):
-        write(made, folder, {recording.name: pcm(recording) for recording in recordings})
+        write(made, folder, Sound(recordings))
     _err.print(ranking(made))
     _err.print(Text(f"The report: {folder / 'index.html'}"), soft_wrap=True)
 

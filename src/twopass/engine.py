@@ -309,7 +309,11 @@ class Engine:
             provider = recognizers.find(part.provider)
             # In a thread: it may import heavy packages, and ask a driver for its devices.
             recognizer: Any = await asyncio.to_thread(getattr(provider, kind), part.settings)
-            await recognizer.open()
+            try:
+                await recognizer.open()
+            except BaseException:  # also when the server ends meanwhile: its process must not stay behind
+                await recognizer.close()
+                raise
             self._recognizers[key] = recognizer
         return self._recognizers[key]
 

@@ -138,3 +138,17 @@ def test_sound_stops_where_the_page_is_full() -> None:
     first_two = sum(len(whole.by_name[name]) for name in names[:2])
     some = embedded(names, sound, first_two)
     assert (set(names[:2]), tuple(names[2:-1])) == (set(some.by_name), some.left_out)
+
+
+def test_sound_that_finds_no_room_is_not_decoded() -> None:
+    """Hours of audio are not read for a page that is full."""
+    asked: list[str] = []
+
+    class Asked(dict[str, bytes]):
+        def __getitem__(self, name: str) -> bytes:
+            asked.append(name)
+            return super().__getitem__(name)
+
+    sound = Asked(audio())
+    embedded(list(sound), sound, limit=1)
+    assert list(sound)[:1] == asked

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 from tests.compare.comparisons import EVIL, SYSTEMS, audio, comparison
 
 from twopass.compare.measures.timeline import Seen
@@ -16,6 +18,7 @@ from twopass.compare.page.figures import Figures
 from twopass.compare.page.page import page
 from twopass.compare.page.score_tables import LATENCY, PLANS, TWO_PASSES, table
 from twopass.compare.page.takes import in_html, views
+from twopass.compare.page.terminal import ranking
 from twopass.compare.page.verdict import Standing, judged, standings, verdict
 from twopass.compare.results import Comparison, Interval, Pair, Score
 from twopass.cost.rates import Money
@@ -84,7 +87,24 @@ def test_cheapest_is_among_those_that_are_not_worse() -> None:
     assert findings(with_p(0.5))["Cheapest of the best"][0] == "pocketsphinx"
     worse = findings(with_p(0.01))["What the best costs"]
     assert worse[0] == "local"
-    assert "pocketsphinx costs less ($0.02), with 35.7 %" in worse[1]
+    assert "pocketsphinx costs less ($0.02), with 35.7 % of words wrong" in worse[1]
+
+
+def test_few_recordings_recommend_nobody_for_his_price() -> None:
+    """Where nothing can be significant, a system with many errors is not as good as the best one and cheaper."""
+    few = (replace(pair, p=0.25, difference=Interval(pair.difference.value)) for pair in MADE.pairs if pair.difference)
+    made = replace(MADE, pairs=tuple(few))
+    assert {Standing.BEST, Standing.UNKNOWN} == set(standings(made).values())
+    assert findings(made)["What the best costs"][0] == "local"
+    assert "too few recordings to say" in findings(made)["Fewest errors"][1]
+
+
+def test_who_has_as_many_errors_is_not_called_worse() -> None:
+    """Two systems without a mistake differ in nothing, not even by chance."""
+    made = replace(MADE, scores=tuple(replace(score, wer=Interval(0.0)) for score in MADE.scores))
+    says = findings(made)["Fewest errors"][1]
+    assert "has as many" in says
+    assert "chance" not in says
 
 
 def test_stand_ins_are_not_judged_unless_there_is_nothing_else() -> None:
@@ -106,10 +126,23 @@ def test_without_references_nobody_is_called_right() -> None:
     name, says = findings(made)["Nearest to the consensus"]
     assert name == "local"
     assert "differ from what most systems heard" in says
+    worse = replace(made, pairs=tuple(replace(pair, p=0.01) for pair in made.pairs))
+    assert "of words that differ from the consensus" in findings(worse)["What the best costs"][1]
     shown = page(made, {})
     assert "<b>No recording has a reference: agreement with the consensus, not accuracy.</b>" in shown
     assert "Differs from consensus" in shown
     assert "Words wrong<small>with" not in shown
+
+
+def test_without_any_truth_the_page_says_so() -> None:
+    """Two systems and no reference: no verdict, no consensus, but why not, and how many words both have."""
+    scores = tuple(replace(score, wer=None, errors=None, agreement_wer=None) for score in MADE.scores)
+    played = tuple(replace(each, truth=None, consensus=False) for each in MADE.recordings)
+    cells = tuple(replace(cell, words=None, steps=()) for cell in MADE.cells)
+    shown = page(replace(MADE, scores=scores, recordings=played, cells=cells, conditions={}), {})
+    assert "6 of 6 recordings have no reference, and too few systems heard them" in shown
+    assert 'class="findings"' not in shown
+    assert "Differs from consensus" not in shown
 
 
 def test_page_labels_stand_ins_and_consensus() -> None:
@@ -179,6 +212,17 @@ def test_figures_are_written_for_people() -> None:
     assert "unknown" == FIGURES.money(None)
 
 
+def test_a_narrow_terminal_cuts_nothing() -> None:
+    """Of long names, alike at their beginnings, and of intervals every sign is there, whatever stands in brackets."""
+    scores = tuple(replace(score, system=f"twopass:profiles[/x]#{score.system}") for score in MADE.scores)
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(ranking(replace(MADE, scores=scores)))
+    shown = console.export_text()
+    assert "…" not in shown
+    names = "".join(line.split()[0] for line in shown.splitlines() if line.split())
+    assert all(f"twopass:profiles[/x]#{score.system}" in names for score in MADE.scores)
+
+
 def test_percentiles_of_few_values_are_marked() -> None:
     """Of six values p90 and more say little and are marked; of a thousand they are not."""
     few = table(LATENCY, MADE, FIGURES)
@@ -210,7 +254,7 @@ def test_pairs_say_who_has_fewer_errors() -> None:
     """The sign of the difference and p decide what is said."""
 
     def says(difference: float, p: float | None) -> str:
-        pair = Pair("a", "b", Interval(difference), p)
+        pair = Pair("a", "b", Interval(difference, difference - 0.3, difference + 0.3), p)
         return parts.duels(replace(MADE, pairs=(pair,)), FIGURES)[0].says
 
     assert ("a has fewer errors", "b has fewer errors") == (says(-0.1, 0.01), says(0.1, 0.01))

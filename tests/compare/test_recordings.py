@@ -15,7 +15,7 @@ from tests import speech
 
 from twopass.compare.recordings.finding import Found, names
 from twopass.compare.recordings.perturbing import parse
-from twopass.compare.recordings.recordings import Recording, gather, pcm
+from twopass.compare.recordings.recordings import Recording, Sound, gather, pcm
 from twopass.errors import AudioError, ConfigError
 
 SPEECH = Path(speech.__file__).parent
@@ -83,6 +83,23 @@ def test_a_manifest_is_recordings_and_references(listed: tuple[Recording, ...]) 
     wanted = [name for name in speech.names() if name.startswith("short")]
     beside = gather([SPEECH / f"{name}.flac" for name in wanted], [SPEECH / "manifest.jsonl"])
     assert [one for one in alone if one.name in wanted] == list(beside)
+
+
+def test_times_of_another_recording_are_told(tmp_path: Path) -> None:
+    """Words that begin after the end have times in another unit, or of another recording."""
+    words = [["one", 0.0, 0.2], ["two", 300, 400]]
+    line: dict[str, object] = {"file": wav(tmp_path / "a.wav").name, "text": "one two", "words": words}
+    with pytest.raises(ConfigError, match=r"begin at up to 300 s, but it ends at 0\.5 s"):
+        gather([manifest(tmp_path / "refs.jsonl", line)])
+
+
+def test_what_is_hidden_is_no_recording(tmp_path: Path) -> None:
+    """What macOS leaves beside files has their suffixes and is no audio; what is named is taken all the same."""
+    wav(tmp_path / "a.wav")
+    text(tmp_path / "._a.wav", "Mac OS X")
+    wav(tmp_path / ".b.wav")
+    assert ["a"] == [one.name for one in gather([tmp_path])]
+    assert ["b"] == [one.name for one in gather([tmp_path / ".b.wav"])]
 
 
 def test_each_file_once_as_its_manifest_has_it(tmp_path: Path) -> None:
@@ -218,6 +235,23 @@ def test_pcm_is_the_recording() -> None:
     """The clean recording plays sample by sample what is in the file."""
     (recording,) = gather([SHORT])
     assert pcm(recording) == speech.load("short_slt").pcm
+
+
+def test_sound_is_decoded_when_it_is_asked_for(tmp_path: Path) -> None:
+    """Names need no file; the bytes are those that are played."""
+    (recording,) = gather([wav(tmp_path / "a.wav")])
+    sound, played = Sound([recording]), pcm(recording)
+    assert played == sound["a"]
+    recording.path.unlink()
+    assert (["a"], 1, True, False) == (list(sound), len(sound), "a" in sound, "b" in sound)
+
+
+@pytest.mark.parametrize("effect", ["telephone", "noise:0:babble", "noise:0:pink", "loss:0.5:40", "speed:2", "gain:60"])
+@pytest.mark.parametrize("ms", [1, 21])
+def test_a_moment_can_be_made_harder(effect: str, ms: int, tmp_path: Path) -> None:
+    """A recording that is shorter than a frame, a packet or a filter is perturbed like any other."""
+    _, harder = gather([wav(tmp_path / "a.wav", ms)], perturbations=[parse(effect)])
+    assert harder.ms * 32 == pytest.approx(len(pcm(harder)), abs=32)
 
 
 def test_other_rates_become_ours(tmp_path: Path) -> None:

@@ -30,6 +30,12 @@ def test_an_address_is_one_setting() -> None:
     assert {"endpoint": "ws://127.0.0.1:80/x", "region": "eu"} == spec.settings
 
 
+def test_profiles_of_files_called_alike() -> None:
+    """Two configurations of the same name in two folders are told apart by them; one of them alone keeps it short."""
+    names = ["twopass:old/p.yaml,twopass:new/p.yaml#p", "twopass:new/p.yaml"]
+    assert ["twopass:old/p", "twopass:p#p", "twopass:new/p"] == [spec.name for spec in parse(names)]
+
+
 @pytest.mark.parametrize("names", [[], [" , "], ["google", "google"], ["twopass:"], ["standin:"], ["google:model=["]])
 def test_what_is_no_name_is_refused(names: list[str]) -> None:
     """Nothing, one thing twice, a kind without a name, a value that cannot be read: each with what to write instead."""

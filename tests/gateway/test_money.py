@@ -75,11 +75,15 @@ async def test_a_session_comes_to_the_ledger_on_its_account(till: Till) -> None:
     heard = await whole_session(visit(till.url, secret))
     well(heard)
     assert "budget" in {message.type for message in heard.messages}
-    query = f"SELECT clock, pass_, SUM(micros) FROM usage WHERE tenant = '{RICH}' AND key_id = '{key.id}' GROUP BY 1, 2"
-    await until(lambda: "finalized" in str(till.rows(query)), seconds=PATIENCE)
-    used = {(clock, passing): micros for clock, passing, micros in till.rows(query)}
-    assert {("cpu_busy", "first"), ("cpu_busy", "second")} <= used.keys()
-    assert len(SHORT.pcm) / 32_000 == pytest.approx(float(str(used["received", "first"])) / 1e6, abs=0.01)
+    whose = f"tenant = '{RICH}' AND key_id = '{key.id}' AND session = '{heard.started.session}'"
+
+    def used() -> dict[object, float]:
+        rows = till.rows(f"SELECT clock, pass_, SUM(micros) FROM usage WHERE {whose} GROUP BY 1, 2")
+        return {(clock, passing): float(str(micros)) / 1e6 for clock, passing, micros in rows}
+
+    wanted = {("cpu_busy", "first"), ("cpu_busy", "second"), ("finalized", "first")}
+    seconds = pytest.approx(len(SHORT.pcm) / 32_000, abs=0.01)
+    await until(lambda: wanted <= used().keys() and used()["received", "first"] == seconds, seconds=PATIENCE)
 
 
 async def test_who_has_spent_everything_stays_outside(till: Till) -> None:

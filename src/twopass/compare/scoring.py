@@ -13,6 +13,7 @@ from twopass.compare.measures.agreement import pooled_agreement
 from twopass.compare.measures.bootstrap import paired_difference, rate_interval
 from twopass.compare.measures.latency import percentiles
 from twopass.compare.measures.normalizing import normalized
+from twopass.compare.measures.timeline import Timeline
 from twopass.compare.measures.writing import Marks, f1
 from twopass.compare.results import Cell, Interval, Pair, Percentiles, Played, Score
 from twopass.cost.rates import Money
@@ -39,6 +40,7 @@ def score(system: str, cells: Sequence[Cell], played: Mapping[str, Played], chan
     audio_ms = sum(cell.audio_ms for cell in cells)
     read = [cell for cell in cells if cell.realtime]
     words = sum(cell.final_words for cell in read)
+    whole = [cell for cell in cells if not cell.failed]  # what fails is cheap and quick
     return replace(
         _rewriting(judged, cells),
         system=system,
@@ -62,11 +64,11 @@ def score(system: str, cells: Sequence[Cell], played: Mapping[str, Played], chan
         cuts=sum(cell.cuts for cell in cells),
         seam_losses=sum(cell.seams.lost + cell.seams.doubled for cell in cells if cell.seams is not None),
         degraded=sum(cell.degraded for cell in cells),
-        cost_per_hour=_cost(cells, audio_ms),
+        cost_per_hour=_cost(whole),
         unpriced=tuple(sorted({name for cell in cells for name in cell.unpriced})),
-        cpu_seconds_per_hour=_share(sum(cell.cpu_seconds for cell in cells) * _HOUR_MS, audio_ms),
-        gpu_seconds_per_hour=_share(sum(cell.gpu_seconds for cell in cells) * _HOUR_MS, audio_ms),
-        real_time_factor=_real_time_factor(cells, audio_ms),
+        cpu_seconds_per_hour=_busy(whole, lambda cell: cell.cpu_seconds * _HOUR_MS),
+        gpu_seconds_per_hour=_busy(whole, lambda cell: cell.gpu_seconds * _HOUR_MS),
+        real_time_factor=_busy(whole, lambda cell: (cell.cpu_seconds + cell.gpu_seconds) * 1000),
         troubles=sum(len(cell.troubles) for cell in cells),
     )
 
@@ -100,9 +102,7 @@ def _heard(cell: Cell, played: Mapping[str, Played]) -> Words:
     """The final words, normalized."""
     if cell.words is not None:
         return tuple(word for step in cell.steps for word in step.hypothesis)
-    last = {seen.revision.utterance: seen.revision for seen in cell.seen}
-    ordered = sorted(last.values(), key=lambda revision: revision.start)
-    return normalized(tuple(w for revision in ordered for w in revision.words), played[cell.recording].language)
+    return normalized(Timeline(list(cell.seen)).last_words(), played[cell.recording].language)
 
 
 def _pair(
@@ -194,8 +194,8 @@ def _share(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
-def _cost(cells: Sequence[Cell], audio_ms: int) -> Money | None:
-    costs = [cell.cost for cell in cells]
+def _cost(cells: Sequence[Cell]) -> Money | None:
+    costs, audio_ms = [cell.cost for cell in cells], sum(cell.audio_ms for cell in cells)
     known = [cost for cost in costs if cost is not None]
     if not audio_ms or not known or len(known) < len(costs):
         return None
@@ -203,6 +203,6 @@ def _cost(cells: Sequence[Cell], audio_ms: int) -> Money | None:
     return Money((total * _HOUR_MS / audio_ms).quantize(_CENT_OF_A_CENT), known[0].currency)
 
 
-def _real_time_factor(cells: Sequence[Cell], audio_ms: int) -> float | None:
-    busy = sum(cell.cpu_seconds + cell.gpu_seconds for cell in cells)
-    return _share(busy * 1000, audio_ms) or None
+def _busy(cells: Sequence[Cell], time: Callable[[Cell], float]) -> float | None:
+    """Per audio; None of those that were never busy: vendors, and CPUs where GPUs work."""
+    return _share(sum(map(time, cells)), sum(cell.audio_ms for cell in cells)) or None

@@ -74,10 +74,11 @@ def _heard(comparison: Comparison, sounds: Sounds, figures: Figures) -> dict[str
 def _facts(comparison: Comparison, figures: Figures) -> Sequence[str]:
     """What was compared, in numbers."""
     recordings = comparison.recordings
-    audio = sum(recording.ms for recording in recordings)
-    counts = [(len(comparison.systems), "system"), (len(recordings), "recording")]
+    audio, sources = sum(recording.ms for recording in recordings), len({recording.source for recording in recordings})
+    counts = [(len(comparison.systems), "system"), (sources, "recording")]
     said = [f"{figures.count(number)} {what}{'' if number == 1 else 's'}" for number, what in counts]
-    return (*said, f"{figures.length(audio)} of audio")
+    versions = [f"{figures.count(len(recordings))} with perturbed copies"] if len(recordings) > sources else []
+    return (*said, *versions, f"{figures.length(audio)} of audio")
 
 
 def _file(name: str) -> str:

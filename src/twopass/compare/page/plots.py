@@ -13,26 +13,17 @@ from twopass.cost.plots import COLOURS, INK, LINE, SHEET, SOFT
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Annotation
 
 _WIDTH, _HEIGHT = 4.6, 3.3
 _MARKERS = "oDs^vPXp"
 _FACTOR_FOR_LOGARITHM = 30
 _MANY_DECADES = 500
 _SPOTS = (
-    (9, 0),
-    (-9, 0),
-    (8, 9),
-    (8, -9),
-    (-8, 9),
-    (-8, -9),
-    (0, 12),
-    (0, -12),
-    (8, 20),
-    (8, -20),
-    (-8, 20),
-    (-8, -20),
+    *((9, 0), (-9, 0), (8, 9), (8, -9), (-8, 9), (-8, -9), (0, 12), (0, -12)),
+    *((side * 8, up * far) for far in (20, 32, 44, 56) for side in (1, -1) for up in (1, -1)),
 )
-"""Where a label may stand, in points from its marker; the first that is free."""
+"""Where a label may stand, in points from its marker; the first that is free, else the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,20 +195,27 @@ def _labels(axes: Axes, points: Sequence[Point]) -> None:
     places = [axes.transData.transform((point.x, point.y)) for point in points]
     taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in places]
     room = axes.get_window_extent()
-    ground = {"facecolor": SHEET, "edgecolor": "none", "pad": 0.5}
     for point in points:
-        for x, y in _SPOTS:
-            side = "center" if x == 0 else "left" if x > 0 else "right"
-            text = axes.annotate(
-                point.label, (point.x, point.y), (x, y), textcoords="offset points", ha=side, va="center", bbox=ground
-            )
-            text.set_in_layout(False)
+        for spot in _SPOTS:
+            text = _label(axes, point, spot)
             box = text.get_window_extent()
             inside = room.x0 <= box.x0 and box.x1 <= room.x1 and room.y0 <= box.y0 and box.y1 <= room.y1
-            if (inside and not any(box.overlaps(other) for other in taken)) or (x, y) == _SPOTS[-1]:
-                taken.append(box)
+            if inside and not any(box.overlaps(other) for other in taken):
                 break
             text.remove()
+        else:
+            text = _label(axes, point, _SPOTS[0])
+        taken.append(text.get_window_extent())
+
+
+def _label(axes: Axes, point: Point, spot: tuple[int, int]) -> Annotation:
+    side = "center" if spot[0] == 0 else "left" if spot[0] > 0 else "right"
+    ground = {"facecolor": SHEET, "edgecolor": "none", "pad": 0.5}
+    text = axes.annotate(
+        point.label, (point.x, point.y), spot, textcoords="offset points", ha=side, va="center", bbox=ground
+    )
+    text.set_in_layout(False)
+    return text
 
 
 def _quiet(axes: Axes) -> None:

@@ -196,7 +196,7 @@ ACCURACY = Plan(
             _AGREED_ENDS,
         ),
         Column("Punctuation F1", "punctuation", _share("punctuation"), "Of . , ? ! : ; after words that are right."),
-        Column("Capitals F1", "capitals", _share("capitals"), "Of capitals at the begin of words that are right."),
+        Column("Capitals F1", "capitals", _share("capitals"), "Of capital letters in words that are right."),
         Column(
             "Word times off by",
             "word_time_ms",
@@ -294,7 +294,8 @@ COST = Plan(
             "Per audio hour",
             "cost_per_hour",
             lambda score, figures: figures.money(score.cost_per_hour),
-            "Everything that was used for an hour of audio: vendors and own machines while they were busy.",
+            "Everything that was used for an hour of audio: vendors and own machines while they were busy. Recordings "
+            "that failed do not count: what breaks off early costs little.",
             optional=False,
         ),
         Column("Without a price", "unpriced", _unpriced, "What was used and has no known price."),

@@ -35,14 +35,15 @@ def embedded(names: Iterable[str], audio: Mapping[str, bytes], limit: int = LIMI
     Encode the recordings in this order until the page is full; from there on they are left out.
 
     Args:
-        audio: 16 kHz mono s16 by name. A recording that is not in it is not missed.
+        audio: 16 kHz mono s16 by name. A recording that is not in it is not missed; one that is left out is not asked
+            for.
         limit: Bytes of all addresses together.
     """
     by_name: dict[str, str] = {}
     left_out: list[str] = []
     used = 0
     for name in names:
-        if not audio.get(name):
+        if name not in audio:
             continue
         address = "" if left_out else _address(mp3(audio[name]))
         used += len(address)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from rich.table import Table
+from rich import box
+from rich.markup import escape
+from rich.table import Column, Table
 
 from twopass.compare.page.figures import Figures
 from twopass.compare.results import Comparison, Percentiles, Score
 
+_COLUMNS = ("system", "WER", "95 %", "final p50", "p95", "first words p50", "unstable", "per hour")
 _CONSENSUS = "* not accuracy: measured against what most of the systems heard"
 
 
@@ -16,13 +19,12 @@ def ranking(comparison: Comparison, language: str = "en") -> Table:
     """Who is best: word errors, latencies and cost."""
     figures, stand_ins = Figures(language), {system.name for system in comparison.systems if system.stand_in}
     agreed = any(score.wer is None and score.agreement_wer is not None for score in comparison.scores)
-    table = Table(
-        "system", "WER", "95 %", "final p50", "p95", "first words p50", "unstable", "per hour",
-        caption=_CONSENSUS if agreed else None,
-    )  # fmt: skip
+    # Cut, two names look alike and an interval loses its end: a narrow terminal folds them.
+    columns = [Column(name, overflow="fold") for name in _COLUMNS]
+    table = Table(*columns, caption=_CONSENSUS if agreed else None, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for score in comparison.scores:
         name = f"{score.system} (stand-in)" if score.system in stand_ins else score.system
-        table.add_row(name, *_figures(score, figures))
+        table.add_row(escape(name), *_figures(score, figures))
     return table
 
 

@@ -76,7 +76,10 @@ def standing(pair: Pair | None) -> Standing:
     """Of the one of a pair that has more errors."""
     if pair is None or pair.p is None:
         return Standing.UNKNOWN
-    return Standing.WORSE if pair.p < SIGNIFICANT else Standing.EQUAL
+    if pair.p < SIGNIFICANT:
+        return Standing.WORSE
+    # Of so few recordings that there is no interval none can be significant: that says nothing of the systems.
+    return Standing.EQUAL if pair.difference is not None and pair.difference.low is not None else Standing.UNKNOWN
 
 
 def verdict(comparison: Comparison, figures: Figures) -> tuple[Finding, ...]:
@@ -107,7 +110,10 @@ def _next(comparison: Comparison, best: Score, second: Score, figures: Figures) 
         Standing.EQUAL: f"a difference that may be chance{p}",
         Standing.UNKNOWN: "too few recordings to say whether that is chance",
     }[standing(pair)]
-    return f"Next is {second.system} with {figures.percent(_rate(comparison, second))}: {says}."
+    rate = _rate(comparison, second)
+    if rate == _rate(comparison, best):
+        return f"{second.system} has as many."
+    return f"Next is {second.system} with {figures.percent(rate)}: {says}."
 
 
 def _equal(p: str) -> str:
@@ -141,7 +147,8 @@ def _cheaper(comparison: Comparison, scores: Sequence[Score], chosen: Score, fig
     if lowest is chosen or lowest.cost_per_hour == chosen.cost_per_hour:
         return ""
     errors = figures.percent(_rate(comparison, lowest))
-    return f" {lowest.system} costs less ({figures.money(lowest.cost_per_hour)}), with {errors} of words wrong."
+    words = "words wrong" if referenced(comparison) else "words that differ from the consensus"
+    return f" {lowest.system} costs less ({figures.money(lowest.cost_per_hour)}), with {errors} of {words}."
 
 
 def _by_cost(scores: Iterable[Score]) -> list[Score]:

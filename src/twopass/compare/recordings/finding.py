@@ -98,7 +98,9 @@ def _at(path: Path) -> Iterator[Found]:
 
 
 def _in_directory(path: Path) -> Iterator[Found]:
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in AUDIO and file.is_file())
+    # What is hidden is no recording: ._a.wav is what macOS leaves beside a.wav on other people's disks.
+    candidates = (file for file in path.rglob("[!.]*") if file.suffix.lower() in AUDIO)
+    files = sorted(file for file in candidates if file.is_file())
     if not files:
         known = " ".join(sorted(AUDIO))
         raise ConfigError(f"{path} has no recordings in it.", code="no_recordings", fix=f"They end in {known}.")

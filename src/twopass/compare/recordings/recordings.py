@@ -7,7 +7,7 @@ Paths are files, directories and manifests. Every recording appears once as it i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,8 +16,11 @@ from twopass.compare.recordings.finding import Found, find, names
 from twopass.compare.recordings.matching import matched
 from twopass.compare.recordings.perturbing import Perturbation
 from twopass.compare.recordings.references import Reference
-from twopass.errors import AudioError
+from twopass.errors import AudioError, ConfigError
 from twopass.types import BYTES_PER_SAMPLE, milliseconds
+
+_LATE_MS = 1_000
+"""So much later than the end of the recording a word may begin: people and aligners are not exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +90,41 @@ def pcm(recording: Recording) -> bytes:
     return recording.perturbation.apply(audio, int.from_bytes(digest[:8], "big"))
 
 
+class Sound(Mapping[str, bytes]):
+    """What is played, by the recording's name. Decoded each time that it is asked for: hours of it fill the memory."""
+
+    def __init__(self, recordings: Sequence[Recording]) -> None:
+        self._recordings = {recording.name: recording for recording in recordings}
+
+    def __getitem__(self, name: str) -> bytes:
+        return pcm(self._recordings[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._recordings
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._recordings)
+
+    def __len__(self) -> int:
+        return len(self._recordings)
+
+
 def _recording(name: str, found: Found, reference: Reference | None, seed: int, language: str | None) -> Recording:
     condition, spoken = found.condition, found.language
     if reference is not None:
         condition, spoken = reference.condition or condition, reference.language or spoken
-    return Recording(name, name, found.path, _length(found.path), reference, condition, spoken or language, seed=seed)
+    ms = _length(found.path)
+    _check_times(name, reference, ms)
+    return Recording(name, name, found.path, ms, reference, condition, spoken or language, seed=seed)
+
+
+def _check_times(name: str, reference: Reference | None, ms: int) -> None:
+    """Times of another recording, or in another unit, would make wrong latencies and no error."""
+    latest = max((word.start for word in reference.words), default=0) if reference is not None else 0
+    if latest > ms + _LATE_MS:
+        message = f"{name}: words of its reference begin at up to {latest / 1000:g} s, but it ends at {ms / 1000:g} s."
+        fix = "Times are seconds in a manifest and ms in a transcript, from the recording's begin; or leave them out."
+        raise ConfigError(message, code="bad_reference", fix=fix)
 
 
 def _length(path: Path) -> int:

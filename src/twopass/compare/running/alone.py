@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from twopass.compare.recording_listener import Recorder
 from twopass.compare.records import Hearing
 from twopass.compare.results import System
-from twopass.compare.running.hearer import ACCOUNT, Piece
+from twopass.compare.running.hearer import ACCOUNT, Payees, Piece
 from twopass.compare.running.player import Player
 from twopass.cost.running import Pricer
 from twopass.cost.session_meter import SessionMeter, Sink
@@ -54,6 +54,11 @@ class Alone:
     def capabilities(self) -> Capabilities:
         """The recognizer's."""
         return self._recognizer.capabilities
+
+    @property
+    def payees(self) -> Payees:
+        """The recognizer, if it is a vendor."""
+        return ((),) if self.capabilities.local or self.system.stand_in else ((self.capabilities,),)
 
     async def hear(self, piece: Piece) -> Hearing:
         """One recording."""

@@ -150,6 +150,7 @@ class Campaign:
 
 def _digest(recording: Recording) -> str:
     """Of everything that the played audio depends on."""
-    content = hashlib.sha256(recording.path.read_bytes()).hexdigest()
+    with recording.path.open("rb") as file:  # which may be larger than the memory
+        content = hashlib.file_digest(file, "sha256").hexdigest()
     change = recording.perturbation.name if recording.perturbation else ""
     return key(content, change, recording.seed if change else 0, recording.source if change else "")

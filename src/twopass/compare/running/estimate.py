@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from twopass.compare.running.hearer import Hearer
 from twopass.cost.rates import Money
@@ -15,8 +16,9 @@ class Estimate:
     """
     Attributes:
         seconds: Of audio that the system will hear.
-        cost: At the first tier, nothing rounded up; None if the price is not known, or nothing is paid.
-        paid: Whether somebody else will want money for it.
+        cost: At the first tier, nothing rounded up; of recognizers that stand in for each other, as if the dearest
+            heard everything. None if a price is not known, or nothing is paid.
+        paid: Whether somebody else may want money for it.
     """
 
     system: str
@@ -36,7 +38,21 @@ def estimate(tasks: Iterable[tuple[Hearer, int]], price: Callable[[Usage], Money
 
 
 def _of(hearer: Hearer, seconds: float, price: Callable[[Usage], Money | None]) -> Estimate:
-    capabilities = hearer.capabilities
-    paid = not capabilities.local and not hearer.system.stand_in
-    usage = Usage(capabilities.provider, capabilities.sku, Clock.AUDIO_SENT, seconds)
-    return Estimate(hearer.system.name, seconds, price(usage) if paid else None, paid)
+    lines = [line for line in hearer.payees if line]
+    costs = [_sum([price(Usage(c.provider, c.sku, Clock.AUDIO_SENT, seconds)) for c in line]) for line in lines]
+    return Estimate(hearer.system.name, seconds, _dearest(costs), bool(lines))
+
+
+def _sum(costs: Sequence[Money | None]) -> Money | None:
+    known = _comparable(costs)
+    return Money(sum((each.amount for each in known), Decimal(0)), known[0].currency) if known else None
+
+
+def _dearest(costs: Sequence[Money | None]) -> Money | None:
+    return max(_comparable(costs), key=lambda cost: cost.amount, default=None)
+
+
+def _comparable(costs: Sequence[Money | None]) -> list[Money]:
+    """All of them, or none if one is not known or in another currency."""
+    known = [cost for cost in costs if cost is not None]
+    return known if len(known) == len(costs) and len({cost.currency for cost in known}) == 1 else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from twopass.compare.records import Hearing
 from twopass.compare.results import System
@@ -13,6 +13,8 @@ from twopass.recognizers import Capabilities, StreamOptions
 
 ACCOUNT = Account("compare")
 """On whose account comparisons are."""
+Payees: TypeAlias = tuple[tuple[Capabilities, ...], ...]
+"""Who is paid for hearing: recognizers that stand in for each other, and in each place all that hear at once."""
 
 
 def _unwatched(ms: int) -> None:
@@ -44,7 +46,8 @@ class Hearer(Protocol):
     """
     Attributes:
         system: Who it is, for the report.
-        capabilities: Of what hears the audio first: a vendor is paid for that.
+        capabilities: Of what hears the audio first.
+        payees: Vendors among all that may hear it; local recognizers and stand-ins are left out.
         paceless: Its final words do not depend on how fast the audio comes.
     """
 
@@ -53,6 +56,9 @@ class Hearer(Protocol):
 
     @property
     def capabilities(self) -> Capabilities: ...
+
+    @property
+    def payees(self) -> Payees: ...
 
     @property
     def paceless(self) -> bool: ...

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,19 +14,19 @@ from twopass import config as configuration
 from twopass import recognizers
 from twopass.compare.results import System
 from twopass.compare.running.alone import Alone
-from twopass.compare.running.hearer import Hearer
+from twopass.compare.running.hearer import Hearer, Payees
 from twopass.compare.running.specs import Kind, Spec
 from twopass.compare.running.standins import stand_in
 from twopass.compare.running.two_pass import Receipts, TwoPass
-from twopass.config import Config, LedgerConfig
+from twopass.config import Config, LedgerConfig, PassConfig
 from twopass.cost.cards import Cards
 from twopass.cost.session_meter import Sink
 from twopass.engine import Engine
-from twopass.errors import ConfigError
-from twopass.recognizers import StreamingRecognizer
+from twopass.errors import ConfigError, RecognizerUnavailable
+from twopass.recognizers import Capabilities, StreamingRecognizer
 from twopass.vad import VoiceDetector
 
-_OWN_ADDRESSES = ("127.0.0.1", "localhost", "[::1]")
+_OWN_ADDRESS = re.compile(r"(?:\w+://)?(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?(?:/.*)?")
 _STAND_IN = "A stand-in on this machine speaks the vendor's protocol: its words and latencies are not the vendor's."
 
 
@@ -56,7 +57,7 @@ def dependencies(spec: Spec) -> Any:
         spec.kind,
         spec.target,
         dict(spec.settings),
-        _profile(spec).model_dump(mode="json") if _is_profile(spec) else None,
+        profile_of(spec).model_dump(mode="json", include={"profiles", "voice"}) if _is_profile(spec) else None,
     ]
 
 
@@ -74,15 +75,15 @@ async def _open(spec: Spec, room: Room, stack: AsyncExitStack) -> Hearer:
 async def _alone(spec: Spec, provider: str, settings: Mapping[str, Any], room: Room, stack: AsyncExitStack) -> Alone:
     # In a thread: it may import heavy packages, and ask a driver for its devices.
     recognizer: StreamingRecognizer = await asyncio.to_thread(recognizers.find(provider).streaming, settings)
+    stack.push_async_callback(recognizer.close)  # before it opens: that may be interrupted
     await recognizer.open()
-    stack.push_async_callback(recognizer.close)
     capabilities = recognizer.capabilities
     system = System(spec.name, capabilities.model, local=capabilities.local)
     return Alone(_honest(system, settings), recognizer, room.voice, room.ledger)
 
 
 async def _two_pass(spec: Spec, room: Room, stack: AsyncExitStack) -> TwoPass:
-    config, receipts = _profile(spec), Receipts(room.ledger)
+    config, receipts = profile_of(spec), Receipts(room.ledger)
     engine = Engine(config, room.cards, receipts)
     stack.push_async_callback(engine.close)
     await engine.open()
@@ -91,29 +92,71 @@ async def _two_pass(spec: Spec, room: Room, stack: AsyncExitStack) -> TwoPass:
     title = f"{first.capabilities.model}, then {second.capabilities.model}"
     system = System(spec.name, title, two_pass=True, local=first.capabilities.local, notes=notes)
     settings = config.profiles[config.default].first_pass.settings
-    return TwoPass(_honest(system, settings), engine, first.capabilities, receipts)
+    paid = await asyncio.to_thread(payees, config)
+    return TwoPass(_honest(system, settings), engine, first.capabilities, paid, receipts)
 
 
 def _is_profile(spec: Spec) -> bool:
     return spec.kind is Kind.PROFILE
 
 
-def _profile(spec: Spec) -> Config:
-    """A configuration with this one profile, and nothing that is of a server."""
+def profile_of(spec: Spec) -> Config:
+    """
+    A configuration with this one profile, and nothing that is of a server: above all no shadow, whom nobody here asked
+    to pay. Raises ConfigError.
+    """
     config = configuration.load(Path(spec.target))
     name = spec.profile or config.default
     if name not in config.profiles:
         fix = f"There are: {', '.join(config.profiles)}."
         raise ConfigError(f"{spec.target} has no profile {name!r}.", code="unknown_profile", fix=fix)
-    only = {"default": name, "profiles": {name: config.profiles[name]}, "ledger": LedgerConfig()}
+    only = {"default": name, "profiles": {name: config.profiles[name]}, "ledger": LedgerConfig(), "shadow": None}
     return config.model_copy(update=only)
 
 
 def _honest(system: System, settings: Mapping[str, Any]) -> System:
     """What is led to an address of this machine is no vendor."""
-    if system.local or not any(address in str(value) for value in settings.values() for address in _OWN_ADDRESSES):
+    if system.local or not any(map(is_own_address, settings.values())):
         return system
     return replace(system, stand_in=True, notes=(_STAND_IN, *system.notes))
+
+
+def is_own_address(value: object) -> bool:
+    """Whether a setting leads to this machine."""
+    return isinstance(value, str) and _OWN_ADDRESS.fullmatch(value) is not None
+
+
+def payees(config: Config) -> Payees:
+    """
+    Vendors that may hear the default profile's audio: also who goes on when the first one fails, or stands in for it.
+
+    Imports providers; may take a while.
+    """
+    first = config.profiles[config.default].first_pass
+    return tuple(
+        tuple(capabilities for part in (instead, each.race) if part for capabilities in _paid(part))
+        for each in (first, *first.failover)
+        for instead in _chain(each)
+    )
+
+
+def _chain(part: PassConfig) -> Iterator[PassConfig]:
+    """It, and who stands in for it."""
+    yield part
+    if part.fallback is not None:
+        yield from _chain(part.fallback)
+
+
+def _paid(part: PassConfig) -> Iterator[Capabilities]:
+    """Its capabilities, if it is a vendor that can be used."""
+    if any(map(is_own_address, part.settings.values())):
+        return
+    try:
+        capabilities: Capabilities = recognizers.find(part.provider).streaming(part.settings).capabilities
+    except RecognizerUnavailable:
+        return
+    if not capabilities.local:
+        yield capabilities
 
 
 def _without_provider(settings: Mapping[str, Any]) -> Mapping[str, Any]:

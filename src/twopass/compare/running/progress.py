@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.prompt import Confirm
 from rich.table import Table
@@ -57,7 +60,7 @@ class Bars:
         if not sys.stdin.isatty():
             raise ConfigError("This costs money.", code="not_confirmed", fix="Say --yes if that is meant.")
         self._progress.stop()
-        if not Confirm.ask("Spend it?", console=self._console, default=False):
+        if not _agreed(self._console):
             raise ConfigError("Nothing was spent.", code="not_confirmed", fix="Say --yes, or leave the vendor out.")
         self._progress.start()
 
@@ -70,9 +73,31 @@ class Bars:
         self._progress.advance(self._systems[system], ms)
 
 
+def _agreed(console: Console) -> bool:
+    """Ask. The end of input and signals say no."""
+    try:
+        with _heeding_signals():
+            return Confirm.ask("Spend it?", console=console, default=False)
+    except (EOFError, KeyboardInterrupt):
+        console.print()
+        return False
+
+
+@contextmanager
+def _heeding_signals() -> Iterator[None]:
+    """An event loop would look at Ctrl-C only when the question is answered."""
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(each, signal.default_int_handler) for each in signals]
+    try:
+        yield
+    finally:
+        for each, handler in zip(signals, before, strict=True):
+            signal.signal(each, handler)
+
+
 def _table(estimates: Sequence[Estimate]) -> Table:
     table = Table("what is to be paid", "audio", "estimate", caption="At list prices or your own, nothing rounded up.")
     for each in estimates:
         cost = f"{each.cost.amount:.2f} {each.cost.currency}" if each.cost is not None else "unknown"
-        table.add_row(each.system, f"{each.seconds / 60:.1f} min", cost)
+        table.add_row(escape(each.system), f"{each.seconds / 60:.1f} min", cost)
     return table

@@ -12,6 +12,7 @@ from twopass.compare.records import Hearing
 from twopass.compare.running.hearer import ACCOUNT, Hearer, Piece
 from twopass.compare.running.store import Store
 from twopass.cost.treasury import Guard
+from twopass.errors import BudgetSpent
 from twopass.recognizers import StreamOptions
 
 
@@ -61,19 +62,28 @@ class Schedule:
         self._rooms: Mapping[str, asyncio.Semaphore] = {}
 
     async def hear(self, tasks: Sequence[Task]) -> list[Hearing]:
-        """Hear all of them. Raises ConfigError if what was heard cannot be kept, BudgetSpent if money is short."""
-        at_home = asyncio.Semaphore(self._limits.local)
-        self._rooms = {
-            task.hearer.system.name: at_home if _at_home(task.hearer) else asyncio.Semaphore(self._limits.vendor)
-            for task in tasks
-        }
-        running = [asyncio.create_task(self._one(task)) for task in tasks]
+        """
+        Hear all of them. Raises ConfigError if what was heard cannot be kept; BudgetSpent if money is short, when those
+        have ended that were begun: they are paid for.
+        """
+        self._rooms = rooms([task.hearer for task in tasks], self._limits)
+        running = [asyncio.create_task(self._affordable(task)) for task in tasks]
         try:
-            return list(await asyncio.gather(*running))
+            heard = await asyncio.gather(*running)
         finally:
             for each in running:
                 each.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+        for one in heard:
+            if isinstance(one, BudgetSpent):
+                raise one
+        return [one for one in heard if isinstance(one, Hearing)]
+
+    async def _affordable(self, task: Task) -> Hearing | BudgetSpent:
+        try:
+            return await self._one(task)
+        except BudgetSpent as error:
+            return error
 
     async def _one(self, task: Task) -> Hearing:
         name = task.hearer.system.name
@@ -92,6 +102,15 @@ class Schedule:
             hearing = await task.hearer.hear(piece)
             await asyncio.to_thread(self._store.keep, hearing, task.key)
             return hearing
+
+
+def rooms(hearers: Sequence[Hearer], limits: Limits) -> Mapping[str, asyncio.Semaphore]:
+    """By the system's name: one room for all that hear on this machine, and one for all systems of a vendor."""
+    at_home = asyncio.Semaphore(limits.local)
+    abroad = {hearer.capabilities.provider: asyncio.Semaphore(limits.vendor) for hearer in hearers}
+    return {
+        hearer.system.name: at_home if _at_home(hearer) else abroad[hearer.capabilities.provider] for hearer in hearers
+    }
 
 
 def _at_home(hearer: Hearer) -> bool:

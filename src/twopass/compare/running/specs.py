@@ -11,8 +11,8 @@ What is compared, as it is named on the command line. Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -53,7 +53,7 @@ class Spec:
 
 def parse(texts: Iterable[str]) -> tuple[Spec, ...]:
     """Names, each of which may be several with commas between them. Raises ConfigError."""
-    specs = tuple(_spec(name.strip()) for text in texts for name in text.split(",") if name.strip())
+    specs = _told_apart([_spec(name.strip()) for text in texts for name in text.split(",") if name.strip()])
     if not specs:
         raise ConfigError("There is nothing to compare.", code="no_systems", fix=f"--providers: {_EXAMPLES}")
     names = [spec.name for spec in specs]
@@ -63,12 +63,26 @@ def parse(texts: Iterable[str]) -> tuple[Spec, ...]:
     return specs
 
 
+def _told_apart(specs: Sequence[Spec]) -> tuple[Spec, ...]:
+    """Profiles of files called alike have their folders in their names."""
+    targets = {spec.name: {other.target for other in specs if other.name == spec.name} for spec in specs}
+    return tuple(
+        replace(spec, name=_profile_name(str(Path(spec.target).with_suffix("")), spec.profile))
+        if len(targets[spec.name]) > 1
+        else spec
+        for spec in specs
+    )
+
+
+def _profile_name(file: str, profile: str | None) -> str:
+    return f"{Kind.PROFILE}:{file}" + (f"#{profile}" if profile else "")
+
+
 def _spec(text: str) -> Spec:
     kind, _, rest = text.partition(":")
     if kind == Kind.PROFILE:
         file, _, profile = rest.partition("#")
-        name = f"{kind}:{Path(file).stem}" + (f"#{profile}" if profile else "")
-        return Spec(_filled(name, file), Kind.PROFILE, file, profile or None)
+        return Spec(_filled(_profile_name(Path(file).stem, profile), file), Kind.PROFILE, file, profile or None)
     if kind == Kind.STAND_IN:
         target, *settings = _NEXT_SETTING.split(rest)
         return Spec(_filled(text, target), Kind.STAND_IN, target, settings=_settings(text, settings))

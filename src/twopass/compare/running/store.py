@@ -21,13 +21,20 @@ from twopass.whole_files import write_whole
 
 _FORMAT = 1
 _SPEECH = TypeAdapter(tuple[tuple[int, int], ...])
-_UNSAFE = re.compile(r"[^\w.~=#-]+")
+_UNSAFE = re.compile(r"[^\w.~=#+-]+")
+_LONGEST_NAME, _BEGIN = 200, 40  # bytes, letters; most file systems take 255 bytes
 
 
 def key(*parts: Any) -> str:
     """A short name for everything that a result depends on."""
     text = json.dumps([_FORMAT, *parts], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _file_name(name: str) -> str:
+    """The name; if no file can have it, what is left of it, and a key that no other name has."""
+    safe = _UNSAFE.sub("_", name)
+    return safe if safe == name and len(safe.encode()) <= _LONGEST_NAME else f"{safe[:_BEGIN]}.{key(name)}"
 
 
 class Store:
@@ -42,12 +49,11 @@ class Store:
 
     def hearing(self, system: str, recording: str, key: str) -> Hearing | None:
         """What was heard before; None if it was not, not wholly, or what is there cannot be read."""
-        path = self._hearing(system, recording, key)
         try:
-            found = read(path) if path.exists() else None
+            found = read(self._hearing(system, recording, key))
         except ConfigError:
             return None
-        return found if found is not None and not found.failed else None
+        return None if found.failed else found
 
     def keep(self, hearing: Hearing, key: str) -> None:
         """Keep a hearing."""
@@ -65,10 +71,10 @@ class Store:
         self._write(self._speech(recording, key), _SPEECH.dump_json(speech))
 
     def _hearing(self, system: str, recording: str, key: str) -> Path:
-        return self._folder / "hearings" / _UNSAFE.sub("_", system) / f"{_UNSAFE.sub('_', recording)}.{key}.json"
+        return self._folder / "hearings" / _file_name(system) / f"{_file_name(recording)}.{key}.json"
 
     def _speech(self, recording: str, key: str) -> Path:
-        return self._folder / "speech" / f"{_UNSAFE.sub('_', recording)}.{key}.json"
+        return self._folder / "speech" / f"{_file_name(recording)}.{key}.json"
 
     def _write(self, path: Path, data: bytes) -> None:
         try:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from twopass.compare.measures.timeline import Seen
 from twopass.compare.records import Hearing
 from twopass.compare.results import System
-from twopass.compare.running.hearer import ACCOUNT, Piece
+from twopass.compare.running.hearer import ACCOUNT, Payees, Piece
 from twopass.compare.running.player import Player
 from twopass.cost.entries import MICROS, Entry
 from twopass.cost.session_meter import Sink
@@ -57,12 +57,16 @@ class TwoPass:
 
     Args:
         capabilities: Of the first pass.
+        payees: Vendors among all that the profile may use.
         receipts: The engine's sink.
     """
 
-    def __init__(self, system: System, engine: Engine, capabilities: Capabilities, receipts: Receipts) -> None:
+    def __init__(
+        self, system: System, engine: Engine, capabilities: Capabilities, payees: Payees, receipts: Receipts
+    ) -> None:
         self.system = system
         self.capabilities = capabilities
+        self.payees = payees
         self._engine = engine
         self._receipts = receipts
 
