@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from twopass import compare_cli, keys_cli, playing, recognizers, report_cli, serving, standin_cli
+from twopass import compare_cli, keys_cli, playing, recognizers, report_cli, serving, size_cli, standin_cli
 from twopass import config as configuration
 from twopass.audio import Encoding
 from twopass.client import Client
@@ -45,6 +45,7 @@ app.add_typer(keys_cli.app, name="keys")
 app.add_typer(report_cli.app, name="report")
 app.command()(standin_cli.standin)
 app.command()(compare_cli.compare)
+app.command()(size_cli.size)
 
 _out = Console()
 _err = Console(stderr=True)
