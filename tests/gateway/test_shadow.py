@@ -20,7 +20,7 @@ from tests.gateway.stream_driver import END, Heard, folded, say, start
 from tests.waiting import until
 
 from twopass.compare.page.files import read
-from twopass.compare.recordings.live import live
+from twopass.compare.recordings.live import records
 from twopass.gateway.messages import SessionStarted, parse_server
 
 
@@ -97,7 +97,7 @@ async def test_a_live_session_is_told_who_hears_it_and_hears_nothing_of_it(watch
     assert heard.started.shadow == "pocketsphinx"
     assert "shadow" not in "".join(message.model_dump_json() for message in heard.messages[1:])
     await until(lambda: (watched.records / heard.started.session).is_dir(), seconds=PATIENCE)
-    recorded = dict(live(watched.records))[heard.started.session]
+    recorded = {about.session: hearings for about, hearings in records(watched.records)}[heard.started.session]
     texts = [folded(" ".join(word.text for word in hearing.timeline.last_words())) for hearing in recorded]
     assert texts[0] == folded(heard.text()) == folded(SHORT.text)
     assert texts[1]

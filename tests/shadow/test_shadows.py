@@ -21,7 +21,7 @@ from tests.test_recovery import Disk, lived, script, second_pass
 from tests.test_session_money import Book
 from tests.waiting import until
 
-from twopass.compare.recordings.live import live, records
+from twopass.compare.recordings.live import records
 from twopass.compare.records import Hearing
 from twopass.cost.budgets import Period
 from twopass.cost.rates import Money, Rate, RateCard, Tier, Unit
@@ -89,7 +89,7 @@ class Place:
     def hearings(self) -> tuple[Hearing, Hearing]:
         """What was shown in the only session, and what the shadow heard."""
         warnings: list[str] = []
-        ((_, (shown, shadow)),) = live(self.directory / "shadows", warnings=warnings)
+        ((_, (shown, shadow)),) = records(self.directory / "shadows", warnings=warnings)
         assert warnings == []
         return shown, shadow
 
@@ -628,11 +628,11 @@ async def test_broken_records_are_left_out(place: Place) -> None:
     about = json.loads((directory / "s" / ABOUT).read_text()) | {"began": "2020-01-01T00:00:00+00:00"}
     (old / ABOUT).write_text(json.dumps(about))
     warnings: list[str] = []
-    found = live(directory, since=date(2021, 1, 1), warnings=warnings)
-    assert ["s"] == [name for name, _ in found]
+    found = records(directory, since=date(2021, 1, 1), warnings=warnings)
+    assert ["s"] == [about.session for about, _ in found]
     assert len(warnings) == 3
     with pytest.raises(ConfigError):
-        live(directory / "nowhere")
+        records(directory / "nowhere")
 
 
 @dataclass

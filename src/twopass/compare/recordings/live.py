@@ -17,12 +17,11 @@ _ABOUT = TypeAdapter(About)
 _HEARING = TypeAdapter(Hearing)
 
 
-def live(
+def records(
     directory: Path, *, since: date | None = None, warnings: list[str] | None = None
-) -> list[tuple[str, list[Hearing]]]:
+) -> list[tuple[About, list[Hearing]]]:
     """
-    The sessions in a directory of records, the oldest first: each with its name and its two hearings, the shown one
-    first.
+    The sessions in a directory of records, the oldest first: each with its two hearings, the shown one first.
 
     Args:
         since: Only those that began on this day (UTC) or later.
@@ -30,13 +29,6 @@ def live(
 
     Raises ConfigError if there is no such directory.
     """
-    return [(about.session, hearings) for about, hearings in records(directory, since=since, warnings=warnings)]
-
-
-def records(
-    directory: Path, *, since: date | None = None, warnings: list[str] | None = None
-) -> list[tuple[About, list[Hearing]]]:
-    """The same with all that is known of each session. See `live`."""
     if not directory.is_dir():
         fix = "Name the directory of the configuration's `shadow` section."
         raise ConfigError(f"{directory} is no directory of shadow records.", code="no_records", fix=fix)
