@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 PARALLEL ?= -n 3 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format bench compare faults money load soak lock clean
+.PHONY: help run demo test check format bench cluster compare faults money load soak lock clean
 
 help: ## Show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -61,6 +61,9 @@ money: $(READY) ## A hundred thousand prices against the oracle, 200 kills of th
 	mkdir -p bench
 	$(BIN)/twopass report simulate --month 2026-10 --entries 1000000 --seed 7 --ledger sqlite:///bench/month.sqlite
 	$(BIN)/twopass report all --month 2026-10 --ledger sqlite:///bench/month.sqlite -o bench/month.html
+
+cluster: $(READY) ## Kill workers and brokers, real NATS, Redis, RabbitMQ and Kafka, as far as they are installed (10 minutes)
+	TWOPASS_CLUSTER=long $(BIN)/pytest tests/cluster --timeout 0
 
 compare: $(READY) ## Compare local systems and stand-ins on the test speech: bench/compare/index.html (12 minutes)
 	$(BIN)/twopass compare tests/speech/manifest.jsonl -o bench/compare \

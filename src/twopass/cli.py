@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from twopass import compare_cli, keys_cli, playing, recognizers, report_cli, serving, size_cli, standin_cli
+from twopass import compare_cli, keys_cli, playing, recognizers, report_cli, serving, size_cli, standin_cli, worker_cli
 from twopass import config as configuration
 from twopass.audio import Encoding
 from twopass.client import Client
@@ -46,6 +46,7 @@ app.add_typer(report_cli.app, name="report")
 app.command()(standin_cli.standin)
 app.command()(compare_cli.compare)
 app.command()(size_cli.size)
+app.command()(worker_cli.worker)
 
 _out = Console()
 _err = Console(stderr=True)
@@ -76,8 +77,8 @@ def main() -> None:
 
 @app.callback()
 def _configure_log(context: typer.Context) -> None:
-    # Only the server's log is of interest: the other commands say themselves what happens.
-    level = logging.INFO if context.invoked_subcommand == "serve" else logging.ERROR
+    # Only the log of what serves others is of interest: the other commands say themselves what happens.
+    level = logging.INFO if context.invoked_subcommand in ("serve", "worker") else logging.ERROR
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

@@ -45,6 +45,7 @@ from twopass.spool import SpoolSettings
 from twopass.vad import SILERO
 
 LEDGER_VARIABLE = "TWOPASS_LEDGER"
+IN_PROCESS = "inprocess"
 _EXAMPLE = "configs/local.yaml shows every setting."
 _S = TypeVar("_S", SegmenterSettings, FirstPassSettings, SecondPassSettings, SessionSettings)
 
@@ -62,6 +63,8 @@ class PassConfig(_Part):
         failover: What goes on, in this order, when it fails while people speak; it is taken back when it is well.
             First pass only.
         race: What hears the same at the same time: who answers first is shown, and both cost. First pass only.
+        dispatch: Where it works: `inprocess`, or the address of a broker at which workers of the same configuration
+            wait for utterances (nats://, redis://, amqp://, kafka://). Second pass only.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -69,6 +72,7 @@ class PassConfig(_Part):
     fallback: PassConfig | None = None
     failover: tuple[PassConfig, ...] = ()
     race: PassConfig | None = None
+    dispatch: Annotated[str, Field(pattern=rf"^({IN_PROCESS}$|nats://|redis://|amqp://|kafka://)")] = IN_PROCESS
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -94,6 +98,13 @@ class Profile(_Part):
     first_pass_run: Annotated[FirstPassSettings, AfterValidator(_no_negative)] = FirstPassSettings()
     second_pass_run: Annotated[SecondPassSettings, AfterValidator(_no_negative)] = SecondPassSettings()
     guard: GuardSettings = GuardSettings()
+
+    @field_validator("first_pass")
+    @classmethod
+    def _here(cls, first_pass: PassConfig) -> PassConfig:
+        if first_pass.dispatch != IN_PROCESS:
+            raise ValueError("dispatch is for the second pass; streams stay where their session is")
+        return first_pass
 
     @field_validator("second_pass")
     @classmethod

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
 from twopass import recognizers
 from twopass.circuit import Breaker
-from twopass.config import Config, PassConfig, Profile
+from twopass.config import IN_PROCESS, Config, PassConfig, Profile
 from twopass.cost.cards import Cards, load_cards
 from twopass.cost.entries import HOUSE, Account
 from twopass.cost.running import Pricer
@@ -32,7 +32,7 @@ from twopass.lane import SessionParts
 from twopass.lineup import Line, Lineup
 from twopass.racing import Race
 from twopass.recognizers import Capabilities, Progress, StreamingRecognizer, StreamOptions, UtteranceRecognizer
-from twopass.second_pass import SecondPass, SecondPassSettings
+from twopass.second_pass import Rewrites, SecondPass, SecondPassSettings
 from twopass.segmenter import SegmenterSettings
 from twopass.session import Session
 from twopass.shadow.beside import ALONE, Beside
@@ -41,6 +41,9 @@ from twopass.shadow.shadows import Shadows, Till, Told, nobody_told
 from twopass.types import Clock, Usage
 from twopass.vad import VoiceDetector
 from twopass.wishes import able, check_language, check_wishes
+
+if TYPE_CHECKING:
+    from twopass.cluster.dispatch import Dispatch
 
 log = structlog.get_logger()
 _R = TypeVar("_R", bound=StreamingRecognizer | UtteranceRecognizer)
@@ -70,7 +73,7 @@ class _Opened:
     """A profile ready for use."""
 
     lineup: Lineup
-    second: SecondPass
+    second: Rewrites
     first_notice: str | None
     second_notice: str | None
 
@@ -95,6 +98,7 @@ class Engine:
         self._convert = partial(converted, cards, config.ledger.currency)
         self._profiles: dict[str, _Opened] = {}
         self._recognizers: dict[str, StreamingRecognizer | UtteranceRecognizer] = {}
+        self._dispatches: dict[str, Dispatch] = {}
         self._queues: dict[tuple[int, SecondPassSettings], SecondPass] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._breakers: dict[tuple[str, str], Breaker] = {}
@@ -141,6 +145,8 @@ class Engine:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for dispatch in self._dispatches.values():
+            await dispatch.close()
         for recognizer in self._recognizers.values():
             await recognizer.close()
         await self._voice.close()
@@ -256,11 +262,35 @@ class Engine:
         async with self._lock:
             if name not in self._profiles:
                 lineup, first_notice = await self._lineup(profile.first_pass)
-                second, second_notice = await self._with_fallback(profile.second_pass, "utterance")
-                assert isinstance(second, UtteranceRecognizer)
-                queue = self._queue(second, profile.second_pass_run)
-                self._profiles[name] = _Opened(lineup, queue, first_notice, second_notice)
+                second, second_notice = await self._second_pass(name, profile)
+                self._profiles[name] = _Opened(lineup, second, first_notice, second_notice)
             return self._profiles[name]
+
+    async def _second_pass(self, name: str, profile: Profile) -> tuple[Rewrites, str | None]:
+        part = profile.second_pass
+        if part.dispatch == IN_PROCESS:
+            recognizer, notice = await self._with_fallback(part, "utterance")
+            assert isinstance(recognizer, UtteranceRecognizer)
+            return self._queue(recognizer, profile.second_pass_run), notice
+        from twopass.cluster.dispatch import RemoteSecondPass  # here: most servers have no workers elsewhere
+
+        dispatch = await self._dispatch(part.dispatch)
+        return RemoteSecondPass(dispatch, name, await _elsewhere(part), profile.second_pass_run), None
+
+    async def _dispatch(self, url: str) -> Dispatch:
+        """The connection to the workers at a broker. Raises BrokerUnavailable."""
+        from twopass.cluster.broker import BrokerSettings, broker_for
+        from twopass.cluster.dispatch import Dispatch
+
+        if url not in self._dispatches:
+            dispatch = Dispatch(await broker_for(BrokerSettings(url)))
+            try:
+                await dispatch.open()
+            except BaseException:
+                await dispatch.close()
+                raise
+            self._dispatches[url] = dispatch
+        return self._dispatches[url]
 
     async def _lineup(self, part: PassConfig) -> tuple[Lineup, str | None]:
         """The first pass's recognizers in their order. Those that cannot be used are left out, with a notice."""
@@ -323,6 +353,15 @@ class Engine:
             self._queues[key] = SecondPass(recognizer, settings)
             self._tasks.add(asyncio.create_task(self._queues[key].run()))
         return self._queues[key]
+
+
+async def _elsewhere(part: PassConfig) -> Capabilities:
+    """What a recognizer can do that works at the workers; its weights need not be here."""
+    try:
+        made = await asyncio.to_thread(recognizers.find(part.provider).utterance, part.settings)
+    except RecognizerUnavailable:
+        return Capabilities(part.provider, f"{part.provider} at the workers", "What the workers' model understands.")
+    return made.capabilities
 
 
 def _fitting(profile: Profile, second: Capabilities) -> SegmenterSettings:

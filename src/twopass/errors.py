@@ -16,6 +16,8 @@ Everything that twopass raises.
     ├── ForeignOrigin            a page of another site is not let in
     ├── BudgetSpent              no money is left for it
     ├── LedgerUnavailable        the ledger's database cannot be reached or written; what was used waits
+    ├── BrokerUnavailable        the broker cannot be reached or takes nothing; what was to be sent is still with us
+    ├── WireError                a message of the broker is none of ours, of an unknown version, or broken
     └── RecognizerError          a recognizer failed; `retryable` says whether trying again can help
         ├── RecognizerUnavailable    it cannot be started or reached (missing weights, no network, no key)
         ├── RecognizerCrashed        its process died or its connection broke
@@ -142,6 +144,19 @@ class LedgerUnavailable(TwopassError):
 
     code = "ledger_unavailable"
     retryable = True
+
+
+class BrokerUnavailable(TwopassError):
+    """The broker cannot be reached, or did not take a message. What was to be sent is still with the sender."""
+
+    code = "broker_unavailable"
+    retryable = True
+
+
+class WireError(TwopassError):
+    """A message of the broker is none of ours, of a version that is not known here, or broken."""
+
+    code = "bad_wire_message"
 
 
 class RecognizerError(TwopassError):

@@ -40,8 +40,7 @@ from twopass.outbox import AudioSkipped, Event, ProviderTrouble, SpeechChanged
 from twopass.recognizers import StreamOptions, UtteranceAudio
 from twopass.reconciler import FOREVER, FirstPass, SecondPass, SecondPassFailed, Settled
 from twopass.rewriting import Rewriter
-from twopass.second_pass import Job, SecondPassSettings
-from twopass.second_pass import SecondPass as SecondPassQueue
+from twopass.second_pass import Job, Rewrites, SecondPassSettings
 from twopass.segmenter import FRAME_SAMPLES, SegmenterSettings
 from twopass.shadow.beside import ALONE, Beside
 from twopass.tape import Cursor, Tape
@@ -73,7 +72,7 @@ class SessionParts:
     """
 
     first_pass: Lineup
-    second_pass: SecondPassQueue
+    second_pass: Rewrites
     voice: VoiceDetector
     pricer: Pricer
     options: StreamOptions

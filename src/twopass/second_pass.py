@@ -18,6 +18,7 @@ import contextlib
 import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import structlog
 
@@ -103,6 +104,27 @@ class Job:
     def drop(self) -> None:
         """Nobody wants the answer any more."""
         self.answer.cancel()
+
+
+class Rewrites(Protocol):
+    """What a session needs of a second pass, wherever that is."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    @property
+    def load(self) -> float:
+        """How long a new job is expected to wait, as a share of the deadline: 0 = idle, 1 = until it is too late."""
+
+    def submit(
+        self,
+        audio: UtteranceAudio,
+        *,
+        used: Callable[[Usage], None],
+        deadline: float = math.inf,
+        speculative: bool = False,
+    ) -> Job:
+        """Ask for an utterance. The answer comes to the job."""
 
 
 class SecondPass:

@@ -1,0 +1,67 @@
+"""Gateway and worker as two commands with a real broker between them: the whole way of an utterance."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.cluster.servers import Server, end_with_parent, nats_server
+from tests.conftest import PATIENCE, running_server
+from tests.gateway.doors_driver import SHORT, visit, well, whole_session
+from tests.gateway.stream_driver import folded
+
+from twopass.config import load
+from twopass.gateway.messages import Cost, Segment
+from twopass.types import Pass
+
+
+@pytest.fixture
+def broker() -> Iterator[Server]:
+    """NATS."""
+    with nats_server() as running:
+        yield running
+
+
+@contextmanager
+def worker(config: Path, environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`twopass worker` with the gateway's configuration."""
+    command = [sys.executable, "-m", "twopass.cli", "worker", "--config", str(config)]
+    with (
+        log.open("ab") as output,
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, preexec_fn=end_with_parent
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def clustered(config: Path, broker: Server, directory: Path) -> Path:
+    """The same configuration with its second pass at workers."""
+    path = directory / "cluster.yaml"
+    path.write_text(config.read_text().replace("model: demo}", f'model: demo, dispatch: "{broker.url}"}}'))
+    assert broker.url == load(path).profiles["demo"].second_pass.dispatch
+    return path
+
+
+async def test_an_utterance_is_rewritten_by_a_worker(
+    broker: Server, small_config: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Every final comes from the second pass at the worker, is right, and its cost is the session's."""
+    config, log = clustered(small_config, broker, tmp_path), tmp_path / "worker.log"
+    with running_server(tmp_path, config, environment) as server, worker(config, environment, log) as process:
+        heard = await whole_session(visit(server.url))
+        well(heard)
+        finals = [each for each in heard.of(Segment) if each.status == "final"]
+        assert {Pass.SECOND} == {Pass(each.source) for each in finals}, log.read_text()
+        assert folded(SHORT.text) == folded(heard.text())
+        assert {"first", "second"} <= {line.pass_ for line in heard.of(Cost)[-1].lines}
+        process.send_signal(signal.SIGTERM)
+        assert 0 == process.wait(PATIENCE), log.read_text()
