@@ -16,7 +16,7 @@ from typing import cast
 
 import numpy as np
 
-from twopass.cost.running import Pricer
+from twopass.cost.prices.running import Pricer
 from twopass.errors import RecognizerCrashed, RecognizerError
 from twopass.first_pass_contract import FirstPassSettings
 from twopass.guard import GuardSettings

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from twopass import recognizers
 from twopass.config import Config, PassConfig, Profile, ServerConfig, load, parse
-from twopass.cost.rates import Money
+from twopass.cost.prices.rates import Money
 from twopass.errors import ConfigError, RecognizerUnavailable
 
 LOCAL = Path(__file__).parents[1] / "configs" / "local.yaml"

@@ -7,7 +7,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twopass.cost.running import CostSummary
+from twopass.cost.prices.running import CostSummary
 from twopass.errors import ProtocolError
 from twopass.outbox import (
     Acknowledged,

@@ -14,8 +14,8 @@ from tests.scripted import numbered, scripted_parts, spoken
 from tests.test_failover import Vendor
 from tests.test_recovery import CHUNK, Disk, lived, script, second_pass
 
-from twopass.cost.budgets import Budget, BudgetState, Period, Policy
-from twopass.cost.entries import Account, Entry
+from twopass.cost.usage.budgets import Budget, BudgetState, Period, Policy
+from twopass.cost.usage.entries import Account, Entry
 from twopass.lane import SessionParts
 from twopass.lineup import alone
 from twopass.outbox import BudgetTold, Problem, ProviderTrouble, SessionEnded

@@ -10,9 +10,11 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from twopass import cli, measured, size_measuring
+from twopass import cli
 from twopass.errors import ConfigError
-from twopass.measured import FirstPassFigure, GatewayFigure, SecondPassFigure, TrafficFigure
+from twopass.sizing import measured
+from twopass.sizing import measuring as size_measuring
+from twopass.sizing.measured import FirstPassFigure, GatewayFigure, SecondPassFigure, TrafficFigure
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 GOOGLE = ("--config", str(CONFIGS / "google-whisper.yaml"))

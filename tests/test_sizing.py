@@ -15,13 +15,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twopass import measured
-from twopass.cost.break_even import month_cost
-from twopass.cost.rates import Money, Rate, Tier, Unit
+from twopass.cost.prices.rates import Money, Rate, Tier, Unit
+from twopass.cost.reports.break_even import month_cost
 from twopass.errors import ConfigError
-from twopass.measured import Figure, FirstPassFigure, GatewayFigure, Hears, Measured, SecondPassFigure, TrafficFigure
-from twopass.sizing import size
-from twopass.sizing_terms import Assumptions, Demand, FirstPass, Prices, SecondPass, Size
+from twopass.sizing import measured
+from twopass.sizing.measured import (
+    Figure,
+    FirstPassFigure,
+    GatewayFigure,
+    Hears,
+    Measured,
+    SecondPassFigure,
+    TrafficFigure,
+)
+from twopass.sizing.plan import size
+from twopass.sizing.terms import Assumptions, Demand, FirstPass, Prices, SecondPass, Size
 from twopass.types import Clock
 
 ORIGIN: dict[str, Any] = {"command": "measure it", "machine": "a machine", "date": date(2026, 11, 1)}

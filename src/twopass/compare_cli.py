@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from twopass.compare.results import Comparison, System
     from twopass.compare.running.campaign import Plan
     from twopass.config import Config
-    from twopass.cost.cards import Cards
+    from twopass.cost.prices.cards import Cards
 
 _err = Console(stderr=True)
 _AT_ONCE = 4
@@ -180,7 +180,7 @@ async def _hear(plan: Plan, settings: Config, folder: Path, *, confirmed: bool) 
     from twopass.compare.running.opening import Room
     from twopass.compare.running.progress import Bars
     from twopass.compare.running.store import Store
-    from twopass.cost.running import Pricer
+    from twopass.cost.prices.running import Pricer
     from twopass.vad import VoiceDetector
 
     cards, voice = _cards(settings), VoiceDetector(settings.voice)
@@ -244,6 +244,6 @@ def _write(made: Comparison, recordings: Sequence[Recording], folder: Path) -> N
 
 
 def _cards(settings: Config) -> Cards:
-    from twopass.cost.cards import load_cards
+    from twopass.cost.prices.cards import load_cards
 
     return load_cards(settings.ledger.prices, settings.ledger.exchange, settings.prices)

@@ -31,9 +31,9 @@ from pydantic import (
     model_validator,
 )
 
-from twopass.cost.budgets import Budget, Period, Policy
-from twopass.cost.rates import Money
-from twopass.cost.treasury import LedgerSettings
+from twopass.cost.prices.rates import Money
+from twopass.cost.usage.budgets import Budget, Period, Policy
+from twopass.cost.usage.treasury import LedgerSettings
 from twopass.errors import ConfigError
 from twopass.first_pass_contract import FirstPassSettings
 from twopass.gateway.limits import SessionSettings
@@ -193,7 +193,7 @@ Price = Annotated[Money, BeforeValidator(_money)]
 
 class BudgetConfig(_Part):
     """
-    What may be spent; see `twopass.cost.budgets.Budget`.
+    What may be spent; see `twopass.cost.usage.budgets.Budget`.
 
     Attributes:
         tenant, key: Whose (a key by its id); without either it is everybody's together.

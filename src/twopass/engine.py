@@ -21,11 +21,11 @@ import structlog
 from twopass import recognizers
 from twopass.circuit import Breaker
 from twopass.config import IN_PROCESS, Config, PassConfig, Profile
-from twopass.cost.cards import Cards, load_cards
-from twopass.cost.entries import HOUSE, Account
-from twopass.cost.running import Pricer
-from twopass.cost.session_meter import NOWHERE, Sink
-from twopass.cost.treasury import NOBODY, Guard, converted, dearer
+from twopass.cost.prices.cards import Cards, load_cards
+from twopass.cost.prices.running import Pricer
+from twopass.cost.usage.entries import HOUSE, Account
+from twopass.cost.usage.session_meter import NOWHERE, Sink
+from twopass.cost.usage.treasury import NOBODY, Guard, converted, dearer
 from twopass.errors import ConfigError, RecognizerUnavailable
 from twopass.journal import Journal
 from twopass.lane import SessionParts

@@ -15,10 +15,10 @@ from typing import Protocol
 
 import structlog
 
-from twopass.cost.entries import HOUSE, Account
-from twopass.cost.running import Pricer
-from twopass.cost.session_meter import NOWHERE, Sink
-from twopass.cost.treasury import NOBODY, Guard
+from twopass.cost.prices.running import Pricer
+from twopass.cost.usage.entries import HOUSE, Account
+from twopass.cost.usage.session_meter import NOWHERE, Sink
+from twopass.cost.usage.treasury import NOBODY, Guard
 from twopass.errors import RecognizerError
 from twopass.first_pass import FirstPassRunner
 from twopass.first_pass_contract import FirstPassSettings

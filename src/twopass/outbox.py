@@ -11,8 +11,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from twopass.cost.budgets import BudgetState
-from twopass.cost.running import CostSummary
+from twopass.cost.prices.running import CostSummary
+from twopass.cost.usage.budgets import BudgetState
 from twopass.errors import TwopassError
 from twopass.types import Pass, Revision
 

@@ -8,16 +8,16 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from twopass.cost.cards import Cards
-from twopass.cost.invoices import InvoiceLine, read_invoice
-from twopass.cost.matching import ADD_ONS, Gathered, Names, gather, names_of
-from twopass.cost.rates import RateCard
-from twopass.cost.reconcile_report import provider_rows, reconcile_report, summary
-from twopass.cost.reconciling import read_our_side
-from twopass.cost.reconciling import reconcile as reconciled
-from twopass.cost.reports import Ledger, Month, Report
-from twopass.cost.self_hosting import Plan
-from twopass.cost.self_hosting_report import ask
+from twopass.cost.invoices.matching import ADD_ONS, Gathered, Names, gather, names_of
+from twopass.cost.invoices.reading import InvoiceLine, read_invoice
+from twopass.cost.invoices.reconciling import read_our_side
+from twopass.cost.invoices.reconciling import reconcile as reconciled
+from twopass.cost.invoices.report import provider_rows, reconcile_report, summary
+from twopass.cost.prices.cards import Cards
+from twopass.cost.prices.rates import RateCard
+from twopass.cost.reports.report import Ledger, Month, Report
+from twopass.cost.reports.self_hosting import Plan
+from twopass.cost.reports.self_hosting_report import ask
 from twopass.errors import ConfigError
 
 

@@ -19,8 +19,8 @@ from rich.text import Text
 
 from twopass import config as configuration
 from twopass.config import Config
-from twopass.cost.budget_file import read_budgets
-from twopass.cost.budgets import Budget
+from twopass.cost.usage.budget_file import read_budgets
+from twopass.cost.usage.budgets import Budget
 from twopass.errors import ConfigError
 
 app = typer.Typer(
@@ -110,8 +110,8 @@ def _report(names: tuple[str, ...]) -> Callable[..., None]:
         language: LanguageOption = "en",
         today: TodayOption = None,
     ) -> None:
-        from twopass.cost.rendering import Output, render
-        from twopass.cost.reports import Asked, Month, run
+        from twopass.cost.reports.rendering import Output, render
+        from twopass.cost.reports.report import Asked, Month, run
 
         wanted, settings = _format(format, output), _settings(config)
         day = today.date() if today else datetime.now(UTC).date()
@@ -161,7 +161,7 @@ def reconcile(
     language: LanguageOption = "en",
 ) -> None:
     from twopass import reconcile_cli
-    from twopass.cost.rendering import Output, render
+    from twopass.cost.reports.rendering import Output, render
 
     wanted, settings = _format(format, output), _settings(config)
     with _opened(_address(ledger, settings)) as book:
@@ -190,7 +190,7 @@ def self_hosting(
     language: LanguageOption = "en",
 ) -> None:
     from twopass import reconcile_cli
-    from twopass.cost.rendering import Output, render
+    from twopass.cost.reports.rendering import Output, render
 
     wanted, settings = _format(format, output), _settings(config)
     with _opened(_address(ledger, settings)) as book:
@@ -213,9 +213,9 @@ def simulate(
 
     Usage can never be deleted from a ledger: give it one of its own.
     """
-    from twopass.cost.reports import Month
-    from twopass.cost.simulation import simulate as simulated
-    from twopass.cost.simulation_oracle import Oracle
+    from twopass.cost.reports.report import Month
+    from twopass.cost.reports.simulation import simulate as simulated
+    from twopass.cost.reports.simulation_oracle import Oracle
 
     if ledger is None:
         raise ConfigError("Made-up usage needs a ledger of its own.", code="no_ledger", fix="Give it with --ledger.")
@@ -235,7 +235,7 @@ def simulate(
 
 def _compare(book: Any, oracle: Any, month: Any, cards: Any, currency: str) -> None:
     """The ledger's total and the oracle's, for people to see."""
-    from twopass.cost.reports import Asked, run
+    from twopass.cost.reports.report import Asked, run
 
     overview = run("overview", book, Asked(month, month.end))
     ours = next(row["cost"] for row in overview.table("total").rows if row["name"] == "All work")
@@ -262,7 +262,7 @@ class _opened:  # noqa: N801 - reads as a function
     """The ledger for a while. One that is read must be there already: a mistyped name makes no empty one."""
 
     def __init__(self, address: str, *, new: bool = False) -> None:
-        from twopass.cost.ledger import Ledger
+        from twopass.cost.ledger.book import Ledger
 
         path = Path(address.partition(":///")[2]).expanduser()
         if address.startswith("sqlite") and not new and not path.is_file():
@@ -277,7 +277,7 @@ class _opened:  # noqa: N801 - reads as a function
 
 
 def _cards(settings: Config) -> Any:
-    from twopass.cost.cards import load_cards
+    from twopass.cost.prices.cards import load_cards
 
     return load_cards(settings.ledger.prices, settings.ledger.exchange, settings.prices)
 

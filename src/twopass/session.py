@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from twopass.cost.budgets import Budget, BudgetState, Level, Policy
-from twopass.cost.running import CostSummary
-from twopass.cost.session_meter import SessionMeter
-from twopass.cost.treasury import spent_error
+from twopass.cost.prices.running import CostSummary
+from twopass.cost.usage.budgets import Budget, BudgetState, Level, Policy
+from twopass.cost.usage.session_meter import SessionMeter
+from twopass.cost.usage.treasury import spent_error
 from twopass.errors import SessionClosed, TwopassError
 from twopass.journal import EndAsked, Happened, Journal, Metered, NoJournal, Numbered, Record, Told
 from twopass.lane import Lane, SessionParts

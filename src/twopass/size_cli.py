@@ -19,9 +19,9 @@ from twopass.config import Config
 from twopass.errors import ConfigError
 
 if TYPE_CHECKING:
-    from twopass.cost.cards import Cards
-    from twopass.measured import Measured
-    from twopass.sizing_terms import Assumptions, Demand, Size
+    from twopass.cost.prices.cards import Cards
+    from twopass.sizing.measured import Measured
+    from twopass.sizing.terms import Assumptions, Demand, Size
 
 
 class SizeFormat(StrEnum):
@@ -82,11 +82,12 @@ def size(
     measured is missing in the answer, with the command that measures it; what has no price is unknown. Own machines
     cost what `prices` in the configuration says, a vendor's first pass what its rate card says.
     """
-    from twopass import measured as measurements
-    from twopass import size_asking, sizing
-    from twopass.cost.cards import load_cards
-    from twopass.size_asking import Asked
-    from twopass.sizing_terms import Assumptions
+    from twopass.cost.prices.cards import load_cards
+    from twopass.sizing import asking as size_asking
+    from twopass.sizing import measured as measurements
+    from twopass.sizing import plan as sizing
+    from twopass.sizing.asking import Asked
+    from twopass.sizing.terms import Assumptions
 
     if streams is None and not measure:
         raise ConfigError("How many streams?", code="no_streams", fix="For example: twopass size --streams 5000")
@@ -124,10 +125,10 @@ def size(
 def _measure(settings: Config, profile: str, cards: Cards, output: Path | None, *, quiet: bool) -> Measured:
     """What this machine does. Written to a file, or to standard output unless an answer comes there."""
     from twopass.main_loop import run
-    from twopass.measured import Measured, written
+    from twopass.sizing.measured import Measured, written
 
     try:
-        from twopass import size_measuring
+        from twopass.sizing import measuring as size_measuring
     except ImportError as error:
         raise ConfigError(f"{error.name} is not installed.", fix='pip install "twopass[cluster]"') from None
 
@@ -144,7 +145,7 @@ def _measure(settings: Config, profile: str, cards: Cards, output: Path | None, 
 
 
 def _answer(answer: Size, assumed: Assumptions, demand: Demand, style: SizeFormat) -> None:
-    from twopass import size_answer
+    from twopass.sizing import answer as size_answer
 
     if style is SizeFormat.JSON:
         text = json.dumps(size_answer.as_json(demand, assumed, answer), indent=1, ensure_ascii=False)

@@ -15,8 +15,8 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from twopass import config as configuration
 from twopass.config import IN_PROCESS, Config
-from twopass.cost.cards import load_cards
-from twopass.cost.treasury import Treasury, open_treasury
+from twopass.cost.prices.cards import load_cards
+from twopass.cost.usage.treasury import Treasury, open_treasury
 from twopass.errors import ConfigError
 from twopass.main_loop import run
 

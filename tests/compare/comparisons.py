@@ -20,7 +20,7 @@ from twopass.compare.measures.accuracy import Edit, Errors, SeamErrors, Step
 from twopass.compare.measures.rewrites import Rewrites
 from twopass.compare.measures.timeline import Seen, percentile
 from twopass.compare.results import Cell, Comparison, Interval, Pair, Percentiles, Played, Score, System
-from twopass.cost.rates import Money
+from twopass.cost.prices.rates import Money
 from twopass.types import Pass, Revision, Status, Word, Words
 
 EVIL = '<script>alert("x")</script>'

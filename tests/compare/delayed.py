@@ -12,7 +12,7 @@ from tests.scripted import ScriptedVoice, heard
 from twopass.compare.results import System
 from twopass.compare.running.alone import Alone
 from twopass.compare.running.hearer import Piece
-from twopass.cost.session_meter import NOWHERE
+from twopass.cost.usage.session_meter import NOWHERE
 from twopass.recognizers import Capabilities, StreamOptions
 from twopass.types import BYTES_PER_SAMPLE, SAMPLES_PER_MS, Clock, Hypothesis, Usage, Word
 from twopass.vad import VoiceDetector

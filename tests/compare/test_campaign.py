@@ -28,10 +28,10 @@ from twopass.compare.running.schedule import Limits
 from twopass.compare.running.specs import Spec, parse
 from twopass.compare.running.store import Store
 from twopass.compare.scoring import Chance
-from twopass.cost.cards import load_cards
-from twopass.cost.running import Pricer
-from twopass.cost.session_meter import NOWHERE
-from twopass.cost.treasury import NOBODY
+from twopass.cost.prices.cards import load_cards
+from twopass.cost.prices.running import Pricer
+from twopass.cost.usage.session_meter import NOWHERE
+from twopass.cost.usage.treasury import NOBODY
 from twopass.errors import ConfigError, RecognizerCrashed
 from twopass.recognizers import StreamOptions
 

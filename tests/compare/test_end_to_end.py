@@ -34,12 +34,12 @@ from twopass.compare.running.schedule import Limits
 from twopass.compare.running.specs import Spec, parse
 from twopass.compare.running.store import Store
 from twopass.compare.scoring import Chance
-from twopass.cost.cards import cards_of
-from twopass.cost.exchange import load_exchange
-from twopass.cost.rates import Rate, RateCard, Tier
-from twopass.cost.running import Pricer
-from twopass.cost.session_meter import NOWHERE
-from twopass.cost.treasury import NOBODY
+from twopass.cost.prices.cards import cards_of
+from twopass.cost.prices.exchange import load_exchange
+from twopass.cost.prices.rates import Rate, RateCard, Tier
+from twopass.cost.prices.running import Pricer
+from twopass.cost.usage.session_meter import NOWHERE
+from twopass.cost.usage.treasury import NOBODY
 from twopass.errors import RecognizerCrashed
 from twopass.recognizers import StreamOptions
 from twopass.types import Clock, Hypothesis, Usage

@@ -13,7 +13,7 @@ from twopass.compare.running.hearer import Payees
 from twopass.compare.running.opening import is_own_address, payees, profile_of
 from twopass.compare.running.specs import parse
 from twopass.config import Config
-from twopass.cost.rates import Money
+from twopass.cost.prices.rates import Money
 from twopass.recognizers import Capabilities
 from twopass.types import Usage
 

@@ -21,7 +21,7 @@ from twopass.compare.page.takes import in_html, views
 from twopass.compare.page.terminal import ranking
 from twopass.compare.page.verdict import Standing, judged, standings, verdict
 from twopass.compare.results import Comparison, Interval, Pair, Score
-from twopass.cost.rates import Money
+from twopass.cost.prices.rates import Money
 from twopass.types import Pass, Revision, Status, Word
 
 FIGURES = Figures()

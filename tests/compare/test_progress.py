@@ -15,7 +15,7 @@ from decimal import Decimal
 from rich.console import Console
 from twopass.compare.running.estimate import Estimate
 from twopass.compare.running.progress import Bars
-from twopass.cost.rates import Money
+from twopass.cost.prices.rates import Money
 from twopass.errors import ConfigError
 from twopass.main_loop import run
 

@@ -15,9 +15,9 @@ from twopass.compare.results import System
 from twopass.compare.running.hearer import Hearer, Payees, Piece
 from twopass.compare.running.schedule import Limits, Schedule, Task, rooms
 from twopass.compare.running.store import Store, key
-from twopass.cost.budgets import BudgetState
-from twopass.cost.entries import Account
-from twopass.cost.treasury import NOBODY, Guard
+from twopass.cost.usage.budgets import BudgetState
+from twopass.cost.usage.entries import Account
+from twopass.cost.usage.treasury import NOBODY, Guard
 from twopass.errors import BudgetSpent, ConfigError
 from twopass.recognizers import Capabilities, StreamOptions
 

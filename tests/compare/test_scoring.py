@@ -14,7 +14,7 @@ from twopass.compare.recordings.reference import Reference
 from twopass.compare.records import Hearing
 from twopass.compare.results import Cell, Played, Score
 from twopass.compare.scoring import Chance, pairs, score
-from twopass.cost.rates import Money
+from twopass.cost.prices.rates import Money
 from twopass.types import Pass, Revision, Status, Word, Words
 
 _HOUR_MS = 3_600_000

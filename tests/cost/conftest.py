@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.cost.postgres import empty_database, postgres_server
 
-from twopass.cost.ledger import Ledger
+from twopass.cost.ledger.book import Ledger
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from twopass.cost.cards import load_cards
-from twopass.cost.entries import HOUSE, entry
-from twopass.cost.ledger import Ledger
-from twopass.cost.reports import Asked, Month, Report, run
+from twopass.cost.ledger.book import Ledger
+from twopass.cost.prices.cards import load_cards
+from twopass.cost.reports.report import Asked, Month, Report, run
+from twopass.cost.usage.entries import HOUSE, entry
 from twopass.types import Usage
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)

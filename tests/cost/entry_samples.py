@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from twopass.cost.entries import Account, Entry, entry
+from twopass.cost.usage.entries import Account, Entry, entry
 from twopass.types import Clock, Usage
 
 BEGIN = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -14,7 +14,7 @@ from itertools import count
 
 from tests.cost.entry_samples import made
 
-from twopass.cost.ledger import Ledger
+from twopass.cost.ledger.book import Ledger
 
 LARGEST = 60
 """Entries in a batch, at most."""

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tests.cost.entry_samples import made
 
-from twopass.cost.ledger import Ledger
-from twopass.cost.meter import Meter
+from twopass.cost.ledger.book import Ledger
+from twopass.cost.usage.meter import Meter
 
 
 async def main(url: str, directory: Path, session: str) -> None:

@@ -1,5 +1,5 @@
 """
-What requests cost, worked out a second time and in another way: to check `twopass.cost.pricing` against.
+What requests cost, worked out a second time and in another way: to check `twopass.cost.prices.pricing` against.
 
 Fractions instead of decimals, so that nothing is ever rounded by the way. A month's seconds lie on a line, one request
 after the other, and so do the tiers and the allowance: what a request pays of each is how far their intervals overlap.
@@ -14,9 +14,9 @@ from datetime import UTC, date
 from decimal import Decimal
 from fractions import Fraction
 
-from twopass.cost.exchange import Exchange
-from twopass.cost.pricing import PriceLine, Request
-from twopass.cost.rates import Money, Rate, RateCard
+from twopass.cost.prices.exchange import Exchange
+from twopass.cost.prices.pricing import PriceLine, Request
+from twopass.cost.prices.rates import Money, Rate, RateCard
 
 _Place = tuple[tuple[int, int], str]
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600}

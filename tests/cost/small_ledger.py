@@ -8,12 +8,12 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from types import MappingProxyType
 
-from twopass.cost.cards import Cards, cards_of
-from twopass.cost.entries import MICROS, Account, Entry
-from twopass.cost.exchange import Exchange
-from twopass.cost.ledger import Ledger
-from twopass.cost.rates import Confidence, Money, Rate, RateCard, Tier, Unit
-from twopass.cost.reports import Asked, Month
+from twopass.cost.ledger.book import Ledger
+from twopass.cost.prices.cards import Cards, cards_of
+from twopass.cost.prices.exchange import Exchange
+from twopass.cost.prices.rates import Confidence, Money, Rate, RateCard, Tier, Unit
+from twopass.cost.reports.report import Asked, Month
+from twopass.cost.usage.entries import MICROS, Account, Entry
 from twopass.types import Clock, Pass, Reason
 
 MONTH = Month.parse("2026-11")

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twopass.cost.budgets import Budget, Level, Period, Policy, Purse, summed
-from twopass.cost.entries import Account
-from twopass.cost.treasury import dearer
+from twopass.cost.usage.budgets import Budget, Level, Period, Policy, Purse, summed
+from twopass.cost.usage.entries import Account
+from twopass.cost.usage.treasury import dearer
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 NEWS, RADIO = Account("news", "k1"), Account("radio", "k2")

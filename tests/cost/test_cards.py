@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from twopass import recognizers
-from twopass.cost.cards import Cards, compared_cards, installed_cards, load_card, load_cards
-from twopass.cost.rates import Confidence, Money, Rate, Unit
+from twopass.cost.prices.cards import Cards, compared_cards, installed_cards, load_card, load_cards
+from twopass.cost.prices.rates import Confidence, Money, Rate, Unit
 from twopass.errors import ConfigError
 from twopass.types import Clock
 

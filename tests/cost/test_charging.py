@@ -17,17 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.cost.entry_samples import WHO
 
-from twopass.cost import ledger as ledger_module
-from twopass.cost import recharging
-from twopass.cost.cards import Cards, cards_of
-from twopass.cost.charging import ROUNDING, Charge, charges_of
-from twopass.cost.entries import MICROS, Account, Entry
-from twopass.cost.exchange import Exchange
-from twopass.cost.ledger import Ledger
-from twopass.cost.pricing import MACHINE, Position, Request, price
-from twopass.cost.rates import Confidence, Money, Rate, RateCard, Tier, Unit
-from twopass.cost.schema import charges
-from twopass.cost.works import Group, Part, shares, works_of
+from twopass.cost.ledger import book as ledger_module
+from twopass.cost.ledger import recharging
+from twopass.cost.ledger.book import Ledger
+from twopass.cost.ledger.charging import ROUNDING, Charge, charges_of
+from twopass.cost.ledger.schema import charges
+from twopass.cost.ledger.works import Group, Part, shares, works_of
+from twopass.cost.prices.cards import Cards, cards_of
+from twopass.cost.prices.exchange import Exchange
+from twopass.cost.prices.pricing import MACHINE, Position, Request, price
+from twopass.cost.prices.rates import Confidence, Money, Rate, RateCard, Tier, Unit
+from twopass.cost.usage.entries import MICROS, Account, Entry
 from twopass.types import Clock, Pass, Reason
 
 D = Decimal

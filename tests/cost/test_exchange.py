@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from twopass.cost.exchange import Exchange, load_exchange
+from twopass.cost.prices.exchange import Exchange, load_exchange
 from twopass.errors import ConfigError
 
 D = Decimal

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from tests.cost.small_ledger import ASKED, EVIL, cards, charged
 
-from twopass.cost import rendering
-from twopass.cost.focus import COLUMNS, MANDATORY
-from twopass.cost.focus_validator import validate
-from twopass.cost.ledger import Ledger
-from twopass.cost.reports import Asked, Month, Report, run
-from twopass.cost.simulation import simulate
+from twopass.cost.ledger.book import Ledger
+from twopass.cost.reports import rendering
+from twopass.cost.reports.focus import COLUMNS, MANDATORY
+from twopass.cost.reports.focus_validator import validate
+from twopass.cost.reports.report import Asked, Month, Report, run
+from twopass.cost.reports.simulation import simulate
 
 D = Decimal
 
@@ -94,7 +94,7 @@ def test_names_are_no_formulas(report: Report) -> None:
 
 def test_a_simulated_month_is_valid(tmp_path: Path) -> None:
     """Thousands of requests with all rules of billing: list cost is price times quantity in every row, exactly."""
-    from twopass.cost.cards import load_cards
+    from twopass.cost.prices.cards import load_cards
 
     asked = Asked(Month.parse("2026-10"), ASKED.today)
     ledger = Ledger.open(f"sqlite:///{tmp_path}/l.db")

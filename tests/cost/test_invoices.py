@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twopass.cost.invoices import InvoiceLine, LineKind, read_invoice
+from twopass.cost.invoices.reading import InvoiceLine, LineKind, read_invoice
 from twopass.errors import ConfigError
 
 GOOGLE = (

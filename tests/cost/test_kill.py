@@ -20,8 +20,8 @@ from alembic.migration import MigrationContext
 from tests.cost.entry_samples import made
 from tests.cost.ledger_writer import LARGEST
 
-from twopass.cost.ledger import Ledger
-from twopass.cost.schema import metadata
+from twopass.cost.ledger.book import Ledger
+from twopass.cost.ledger.schema import metadata
 
 KILLS = int(os.environ.get("TWOPASS_KILLS", "10"))
 _AGAIN = 100

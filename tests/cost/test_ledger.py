@@ -26,13 +26,13 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 from tests.cost.entry_samples import BEGIN, WHO, made
 
-from twopass.cost import database
-from twopass.cost.entries import Entry
-from twopass.cost.ledger import Ledger
-from twopass.cost.migrations import HEAD
-from twopass.cost.schema import metadata
-from twopass.cost.transactions import lock, reading
-from twopass.cost.usage_table import find_entry
+from twopass.cost.ledger import database
+from twopass.cost.ledger.book import Ledger
+from twopass.cost.ledger.migrations import HEAD
+from twopass.cost.ledger.schema import metadata
+from twopass.cost.ledger.transactions import lock, reading
+from twopass.cost.ledger.usage_table import find_entry
+from twopass.cost.usage.entries import Entry
 from twopass.errors import ConfigError, LedgerUnavailable
 from twopass.types import Pass, Reason
 
@@ -72,7 +72,7 @@ def test_the_migrations_make_the_tables_that_the_code_sees(ledger: Ledger) -> No
 def test_the_newest_migration_is_known_by_name() -> None:
     """A process that finds `HEAD` in the database does not ask Alembic: it must be the head."""
     config = Config()
-    config.set_main_option("script_location", "twopass.cost:migrations")
+    config.set_main_option("script_location", "twopass.cost.ledger:migrations")
     assert HEAD == ScriptDirectory.from_config(config).get_current_head()
 
 
@@ -87,7 +87,7 @@ def test_it_is_opened_again_with_what_is_in_it(ledger_url: str) -> None:
 def test_many_may_open_a_new_one_at_once(ledger_url: str) -> None:
     """Threads and processes make the tables together, and each of them writes."""
     program = (
-        "import sys; from tests.cost.entry_samples import made; from twopass.cost.ledger import Ledger;"
+        "import sys; from tests.cost.entry_samples import made; from twopass.cost.ledger.book import Ledger;"
         "Ledger.open(sys.argv[1]).write([made(sys.argv[2], 1)])"
     )
     processes = [subprocess.Popen([sys.executable, "-c", program, ledger_url, f"p{i}"]) for i in range(3)]

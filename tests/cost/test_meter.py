@@ -11,9 +11,9 @@ import pytest
 from tests.cost.entry_samples import made
 from tests.waiting import until
 
-from twopass.cost.entries import Entry
-from twopass.cost.meter import Meter
-from twopass.cost.waiting import WaitingFile, left_behind
+from twopass.cost.usage.entries import Entry
+from twopass.cost.usage.meter import Meter
+from twopass.cost.usage.waiting import WaitingFile, left_behind
 from twopass.errors import LedgerUnavailable
 
 

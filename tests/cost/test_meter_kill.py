@@ -13,8 +13,8 @@ from pathlib import Path
 from tests.cost.entry_samples import made
 from tests.waiting import until
 
-from twopass.cost.ledger import Ledger
-from twopass.cost.meter import Meter
+from twopass.cost.ledger.book import Ledger
+from twopass.cost.usage.meter import Meter
 
 KILLS = int(os.environ.get("TWOPASS_KILLS", "8"))
 """200 in the long form."""

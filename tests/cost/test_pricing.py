@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.cost import oracle
 
-from twopass.cost.exchange import Exchange
-from twopass.cost.fees import Fee, fees
-from twopass.cost.pricing import (
+from twopass.cost.prices.exchange import Exchange
+from twopass.cost.prices.fees import Fee, fees
+from twopass.cost.prices.pricing import (
     MACHINE,
     Lines,
     Position,
@@ -28,7 +28,7 @@ from twopass.cost.pricing import (
     rate_for,
     standing,
 )
-from twopass.cost.rates import Money, Rate, RateCard, Tier, Unit
+from twopass.cost.prices.rates import Money, Rate, RateCard, Tier, Unit
 from twopass.types import Clock
 
 CASES = int(os.environ.get("TWOPASS_CASES", "500"))

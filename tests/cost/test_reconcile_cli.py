@@ -14,8 +14,8 @@ from tests.cost.vendor_bills import VENDOR_SKU, Habits, a_month, bill_of, entrie
 from typer.testing import CliRunner, Result
 
 from twopass.cli import app
-from twopass.cost.entries import Account, Entry
-from twopass.cost.ledger import Ledger
+from twopass.cost.ledger.book import Ledger
+from twopass.cost.usage.entries import Account, Entry
 from twopass.errors import ConfigError
 from twopass.types import Clock, Pass
 

@@ -26,18 +26,18 @@ from tests.cost.vendor_bills import (
     entries_of,
 )
 
-from twopass.cost.cards import cards_of
-from twopass.cost.exchange import Exchange
-from twopass.cost.explaining import Why
-from twopass.cost.invoices import read_invoice
-from twopass.cost.ledger import Ledger
-from twopass.cost.matching import TAX, gather, names_of
-from twopass.cost.our_side import What
-from twopass.cost.rates import RateCard, Tier
-from twopass.cost.reconcile_report import provider_rows, reconcile_report, summary
-from twopass.cost.reconciling import Line, Reconciliation, read_our_side, reconcile
-from twopass.cost.report_files import read
-from twopass.cost.reports import Month, Raw, Report
+from twopass.cost.invoices.explaining import Why
+from twopass.cost.invoices.matching import TAX, gather, names_of
+from twopass.cost.invoices.our_side import What
+from twopass.cost.invoices.reading import read_invoice
+from twopass.cost.invoices.reconciling import Line, Reconciliation, read_our_side, reconcile
+from twopass.cost.invoices.report import provider_rows, reconcile_report, summary
+from twopass.cost.ledger.book import Ledger
+from twopass.cost.prices.cards import cards_of
+from twopass.cost.prices.exchange import Exchange
+from twopass.cost.prices.rates import RateCard, Tier
+from twopass.cost.reports.files import read
+from twopass.cost.reports.report import Month, Raw, Report
 from twopass.types import Reason
 
 D = Decimal

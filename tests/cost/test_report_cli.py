@@ -11,7 +11,7 @@ import pytest
 from tests.cost.small_ledger import charged
 from typer.testing import CliRunner, Result
 
-from twopass.cost.ledger import Ledger
+from twopass.cost.ledger.book import Ledger
 from twopass.errors import ConfigError
 from twopass.report_cli import NAMES, app
 

@@ -16,9 +16,9 @@ from tests.cost.small_ledger import ASKED, EVIL, charged
 from tests.gateway.page_driver import CHROMIUM, FLAGS
 from tests.gateway.test_page import CONTRAST
 
-from twopass.cost.budgets import Budget, Period
-from twopass.cost.rendering import Output, render
-from twopass.cost.reports import run
+from twopass.cost.reports.rendering import Output, render
+from twopass.cost.reports.report import run
+from twopass.cost.usage.budgets import Budget, Period
 from twopass.report_cli import NAMES
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is missing: apt-get install chromium")

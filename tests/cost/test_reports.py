@@ -23,17 +23,18 @@ from tests.cost.postgres import empty_database, postgres_server
 from tests.cost.small_ledger import ASKED, EVIL, MONTH, cards, charged
 from typer.testing import CliRunner
 
-from twopass.cost import plots, rendering
-from twopass.cost.budgets import Budget, Period
-from twopass.cost.calculating import evaluate
-from twopass.cost.entries import Account
-from twopass.cost.fees import Fee
-from twopass.cost.ledger import Ledger
-from twopass.cost.report_files import Column, Kind, available, folder, parse, read
-from twopass.cost.report_formats import Formats
-from twopass.cost.report_plots import plots_of
-from twopass.cost.reports import Asked, Missing, Month, Report, Row, query, run
-from twopass.cost.simulation import simulate
+from twopass.cost.ledger.book import Ledger
+from twopass.cost.prices.fees import Fee
+from twopass.cost.reports import drawing as plots
+from twopass.cost.reports import rendering
+from twopass.cost.reports.calculating import evaluate
+from twopass.cost.reports.files import Column, Kind, available, folder, parse, read
+from twopass.cost.reports.formats import Formats
+from twopass.cost.reports.plots import plots_of
+from twopass.cost.reports.report import Asked, Missing, Month, Report, Row, query, run
+from twopass.cost.reports.simulation import simulate
+from twopass.cost.usage.budgets import Budget, Period
+from twopass.cost.usage.entries import Account
 from twopass.errors import ConfigError
 from twopass.report_cli import NAMES, app
 from twopass.types import Clock
@@ -520,7 +521,7 @@ def test_companions_are_shown_once() -> None:
 
 
 def _two_tables() -> Report:
-    from twopass.cost.reports import Table
+    from twopass.cost.reports.report import Table
 
     name, cost = (Column(key, key, key, "", Kind.TEXT) for key in ("name", "cost"))
     row: Row = {"name": "a", "cost": D(1), "currency": "EUR", "unpriced_count": 0}

@@ -8,8 +8,8 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twopass.cost.rates import Money, Rate, RateCard, Tier, Unit
-from twopass.cost.running import CostLine, CostSummary, Pricer
+from twopass.cost.prices.rates import Money, Rate, RateCard, Tier, Unit
+from twopass.cost.prices.running import CostLine, CostSummary, Pricer
 from twopass.types import Clock, Pass, Usage
 
 D = Decimal

@@ -13,19 +13,19 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.cost.postgres import empty_database, postgres_server
 
-from twopass.cost.break_even import HOURS_PER_MONTH, Fleet, hours_for, hours_of, month_cost, winning
-from twopass.cost.cards import Cards, cards_of
-from twopass.cost.entries import Account, Entry
-from twopass.cost.exchange import Exchange
-from twopass.cost.ledger import Ledger
-from twopass.cost.pricing import Position, Request, price
-from twopass.cost.rates import Money, Rate, RateCard, Tier, Unit
-from twopass.cost.report_files import read
-from twopass.cost.report_formats import Formats
-from twopass.cost.reports import Asked, Missing, Month, Raw, Report, query
-from twopass.cost.self_hosting import Plan, machines
-from twopass.cost.self_hosting_plot import curves
-from twopass.cost.self_hosting_report import OWN, self_hosting_report
+from twopass.cost.ledger.book import Ledger
+from twopass.cost.prices.cards import Cards, cards_of
+from twopass.cost.prices.exchange import Exchange
+from twopass.cost.prices.pricing import Position, Request, price
+from twopass.cost.prices.rates import Money, Rate, RateCard, Tier, Unit
+from twopass.cost.reports.break_even import HOURS_PER_MONTH, Fleet, hours_for, hours_of, month_cost, winning
+from twopass.cost.reports.files import read
+from twopass.cost.reports.formats import Formats
+from twopass.cost.reports.report import Asked, Missing, Month, Raw, Report, query
+from twopass.cost.reports.self_hosting import Plan, machines
+from twopass.cost.reports.self_hosting_plot import curves
+from twopass.cost.reports.self_hosting_report import OWN, self_hosting_report
+from twopass.cost.usage.entries import Account, Entry
 from twopass.types import Clock, Pass
 
 D = Decimal

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from tests.cost.postgres import empty_database, postgres_server
 
-from twopass.cost.cards import Cards, load_cards
-from twopass.cost.entries import Entry
-from twopass.cost.ledger import Ledger
-from twopass.cost.pricing import MACHINE
-from twopass.cost.rates import Money
-from twopass.cost.reports import Asked, Missing, Month, run
-from twopass.cost.simulation import TENANTS, UNPRICED, simulate
-from twopass.cost.simulation_oracle import Oracle
+from twopass.cost.ledger.book import Ledger
+from twopass.cost.prices.cards import Cards, load_cards
+from twopass.cost.prices.pricing import MACHINE
+from twopass.cost.prices.rates import Money
+from twopass.cost.reports.report import Asked, Missing, Month, run
+from twopass.cost.reports.simulation import TENANTS, UNPRICED, simulate
+from twopass.cost.reports.simulation_oracle import Oracle
+from twopass.cost.usage.entries import Entry
 from twopass.types import Clock, Reason
 
 MONTH = Month.parse("2026-10")
@@ -117,9 +117,9 @@ def _compare(address: str, made: list[Entry], cards: Cards) -> None:
 
 def test_the_oracle_knows_the_rules() -> None:
     """By hand: 61 s of two channels in steps of 15 s; a minute is free, half a minute dear, the rest cheap."""
-    from twopass.cost.cards import cards_of
-    from twopass.cost.exchange import Exchange
-    from twopass.cost.rates import Rate, RateCard, Tier, Unit
+    from twopass.cost.prices.cards import cards_of
+    from twopass.cost.prices.exchange import Exchange
+    from twopass.cost.prices.rates import Rate, RateCard, Tier, Unit
 
     rate = Rate(
         "x",

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from twopass.cost.entries import Account, Entry
-from twopass.cost.rates import Rate, RateCard, Tier, Unit
+from twopass.cost.prices.rates import Rate, RateCard, Tier, Unit
+from twopass.cost.usage.entries import Account, Entry
 from twopass.types import Clock, Reason
 
 D = Decimal

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.gateway.schema_strategy import nearly, valid
 
-from twopass.cost.rates import Money
-from twopass.cost.running import CostLine, CostSummary
+from twopass.cost.prices.rates import Money
+from twopass.cost.prices.running import CostLine, CostSummary
 from twopass.errors import ProtocolError, TooManySessions
 from twopass.gateway import messages
 from twopass.gateway.encoding import encoded, error

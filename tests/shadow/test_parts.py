@@ -20,10 +20,10 @@ from tests.test_failover import Vendor
 from twopass import config
 from twopass.compare.measures.timeline import Seen
 from twopass.compare.records import Hearing
-from twopass.cost.budgets import Period
-from twopass.cost.rates import RateCard
-from twopass.cost.running import Pricer
-from twopass.cost.session_meter import NOWHERE
+from twopass.cost.prices.rates import RateCard
+from twopass.cost.prices.running import Pricer
+from twopass.cost.usage.budgets import Period
+from twopass.cost.usage.session_meter import NOWHERE
 from twopass.engine import Engine
 from twopass.errors import ConfigError, RecognizerError
 from twopass.recognizers import Capabilities, StreamOptions

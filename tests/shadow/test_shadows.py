@@ -23,10 +23,10 @@ from tests.waiting import until
 
 from twopass.compare.recordings.live import records
 from twopass.compare.records import Hearing
-from twopass.cost.budgets import Period
-from twopass.cost.rates import Money, Rate, RateCard, Tier, Unit
-from twopass.cost.running import Pricer
-from twopass.cost.session_meter import NOWHERE, Sink
+from twopass.cost.prices.rates import Money, Rate, RateCard, Tier, Unit
+from twopass.cost.prices.running import Pricer
+from twopass.cost.usage.budgets import Period
+from twopass.cost.usage.session_meter import NOWHERE, Sink
 from twopass.errors import ConfigError, RecognizerUnavailable
 from twopass.first_pass_contract import FirstPassSettings
 from twopass.lane import SessionParts

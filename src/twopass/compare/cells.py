@@ -15,7 +15,7 @@ from twopass.compare.measures.truth import Truth, truth_of
 from twopass.compare.recordings.reference import Reference
 from twopass.compare.records import Hearing
 from twopass.compare.results import Cell, Played
-from twopass.cost.rates import Money
+from twopass.cost.prices.rates import Money
 from twopass.types import Clock, Pass, Usage, Words
 
 

@@ -7,15 +7,15 @@ from datetime import date
 from decimal import Decimal
 
 from twopass.compare.cells import Charge, Price
-from twopass.cost.cards import Cards
-from twopass.cost.rates import Money
-from twopass.cost.running import Pricer
+from twopass.cost.prices.cards import Cards
+from twopass.cost.prices.rates import Money
+from twopass.cost.prices.running import Pricer
 from twopass.types import Usage
 
 
 def charging(cards: Cards, currency: str, day: date) -> Price:
     """
-    Prices usage by the rate cards in one currency: first tier, nothing rounded up, no allowance (see `cost.running`).
+    Prices usage by the rate cards in one currency: first tier, nothing rounded up, no allowance (see `Pricer`).
 
     That is what another hour costs somebody who pays; the ledger knows what was really charged.
     """

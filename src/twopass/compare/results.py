@@ -14,7 +14,7 @@ from twopass.compare.measures.accuracy import Errors, SeamErrors, Step
 from twopass.compare.measures.rewrites import Rewrites
 from twopass.compare.measures.timeline import Seen
 from twopass.compare.measures.writing import Marks
-from twopass.cost.rates import Money
+from twopass.cost.prices.rates import Money
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from twopass.compare.measures.normalizing import normalized
 from twopass.compare.measures.timeline import Timeline
 from twopass.compare.measures.writing import Marks, f1
 from twopass.compare.results import Cell, Interval, Pair, Percentiles, Played, Score
-from twopass.cost.rates import Money
+from twopass.cost.prices.rates import Money
 from twopass.types import Words
 
 _HOUR_MS = 3_600_000

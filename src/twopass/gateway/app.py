@@ -13,9 +13,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from twopass.config import Config
-from twopass.cost.cards import load_cards
-from twopass.cost.session_meter import NOWHERE
-from twopass.cost.treasury import NOBODY, Treasury, open_treasury
+from twopass.cost.prices.cards import load_cards
+from twopass.cost.usage.session_meter import NOWHERE
+from twopass.cost.usage.treasury import NOBODY, Treasury, open_treasury
 from twopass.engine import Engine
 from twopass.gateway import info, problems, reports, rest, tokens
 from twopass.gateway.doors import Doors

@@ -24,7 +24,7 @@ from starlette.types import Message, Receive
 from starlette.websockets import WebSocket
 
 from twopass.config import DoorsConfig
-from twopass.cost.entries import HOUSE, Account
+from twopass.cost.usage.entries import HOUSE, Account
 from twopass.errors import ForeignOrigin, ProtocolError, TooManySessions, TwopassError, Unauthorized
 from twopass.gateway.keys import PREFIX, Key, KeyFile
 from twopass.gateway.pace import Pace

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from twopass.cost.budgets import BudgetState, Level
-from twopass.cost.running import CostSummary
+from twopass.cost.prices.running import CostSummary
+from twopass.cost.usage.budgets import BudgetState, Level
 from twopass.engine import Speaker
 from twopass.errors import TwopassError
 from twopass.gateway import messages

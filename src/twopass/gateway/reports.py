@@ -17,7 +17,7 @@ from fastapi.responses import Response
 from jinja2 import Environment, PackageLoader
 
 from twopass.config import Config
-from twopass.cost.cards import Cards
+from twopass.cost.prices.cards import Cards
 from twopass.errors import ConfigError
 from twopass.gateway.doors import Doors
 from twopass.gateway.problems import Problem
@@ -48,7 +48,7 @@ _MonthQuery = Annotated[str | None, Query(pattern=_MONTH, description="2026-11; 
 @router.get("/reports", include_in_schema=False)
 async def contents(month: _MonthQuery = None) -> Response:
     """Which reports there are."""
-    from twopass.cost.report_files import REPORTS, read
+    from twopass.cost.reports.files import REPORTS, read
 
     template = _templates().get_template("reports.html.j2")
     page = template.render(month=month or f"{_today():%Y-%m}", reports=list(map(read, (*REPORTS, "self_hosting"))))
@@ -74,11 +74,11 @@ async def report(
 
 def _made(config: Config, cards: Cards, name: str, month: str, form: str) -> bytes:
     # Here: they take a while to import, and most servers are never asked for a report.
-    from twopass.cost.ledger import Ledger
-    from twopass.cost.rendering import Output, render
-    from twopass.cost.reports import Asked, Month, run
-    from twopass.cost.self_hosting import Plan
-    from twopass.cost.self_hosting_report import REPORT, ask
+    from twopass.cost.ledger.book import Ledger
+    from twopass.cost.reports.rendering import Output, render
+    from twopass.cost.reports.report import Asked, Month, run
+    from twopass.cost.reports.self_hosting import Plan
+    from twopass.cost.reports.self_hosting_report import REPORT, ask
 
     assert config.ledger.url is not None
     asked = Asked(Month.parse(month), _today(), config.ledger.settings.budgets, cards.fees(month))

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from fastapi.responses import Response
 
 from twopass.audio import decode_file
-from twopass.cost.entries import Account
+from twopass.cost.usage.entries import Account
 from twopass.engine import Engine
 from twopass.engine import Request as SessionRequest
 from twopass.errors import ProtocolError, TwopassError

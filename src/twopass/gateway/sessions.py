@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from twopass.cost.entries import Account
+from twopass.cost.usage.entries import Account
 from twopass.engine import Engine, Request
 from twopass.errors import ServerStopping, SessionTooLong, TwopassError, UnknownSession
 from twopass.gateway import messages

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from twopass.cost.budgets import Period
+from twopass.cost.usage.budgets import Period
 from twopass.shadow.settings import ShadowSettings
 from twopass.whole_files import write_whole
 

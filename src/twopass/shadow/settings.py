@@ -8,7 +8,7 @@ from decimal import Decimal
 from hashlib import blake2b
 from pathlib import Path
 
-from twopass.cost.budgets import Period
+from twopass.cost.usage.budgets import Period
 
 _BITS = 64
 

@@ -18,11 +18,11 @@ from typing import Any
 import structlog
 
 from twopass.circuit import Breaker
-from twopass.cost.entries import Account, entry
-from twopass.cost.pricing import Position, Request, Standing, price, rate_for, standing
-from twopass.cost.rates import Money, Rate
-from twopass.cost.running import Pricer
-from twopass.cost.session_meter import Sink
+from twopass.cost.prices.pricing import Position, Request, Standing, price, rate_for, standing
+from twopass.cost.prices.rates import Money, Rate
+from twopass.cost.prices.running import Pricer
+from twopass.cost.usage.entries import Account, entry
+from twopass.cost.usage.session_meter import Sink
 from twopass.errors import ConfigError, RecognizerError
 from twopass.lineup import Line
 from twopass.recognizers import Capabilities, Feature, StreamingRecognizer, StreamOptions

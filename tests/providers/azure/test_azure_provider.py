@@ -11,7 +11,7 @@ from tests.providers.interpreter import fresh, without
 from tests.providers.rehearsal import transcript
 from tests.scripted import numbered, spoken
 
-from twopass.cost.cards import load_card
+from twopass.cost.prices.cards import load_card
 from twopass.errors import ConfigError, RecognizerUnavailable
 from twopass.recognizers import Feature
 from twopass_providers.azure import credentials, provider, standin

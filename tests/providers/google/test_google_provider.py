@@ -9,7 +9,7 @@ import pytest
 from tests.providers.google.rehearsing import needs_sdk
 from tests.providers.interpreter import fresh, without
 
-from twopass.cost.cards import load_card
+from twopass.cost.prices.cards import load_card
 from twopass.errors import ConfigError, RecognizerUnavailable
 from twopass.recognizers import Feature
 from twopass_providers.google import credentials, provider

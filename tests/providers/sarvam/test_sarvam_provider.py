@@ -11,7 +11,7 @@ from tests.providers.interpreter import fresh, without
 from tests.providers.sarvam.rehearsing import needs_sdk
 
 from twopass.config import load as load_config
-from twopass.cost.cards import load_card
+from twopass.cost.prices.cards import load_card
 from twopass.errors import ConfigError, RecognizerUnavailable
 from twopass.recognizers import Feature
 from twopass_providers.sarvam import provider

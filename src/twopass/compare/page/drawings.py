@@ -13,7 +13,7 @@ from twopass.compare.page.figures import Figures
 from twopass.compare.page.plots import Look, Point
 from twopass.compare.page.verdict import accuracy, judged, referenced
 from twopass.compare.results import Comparison, Score
-from twopass.cost.rates import Money
+from twopass.cost.prices.rates import Money
 
 
 @dataclass(frozen=True, slots=True)

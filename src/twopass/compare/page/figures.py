@@ -9,8 +9,8 @@ from babel.dates import format_datetime
 from babel.numbers import format_decimal
 
 from twopass.compare.results import Interval
-from twopass.cost.rates import Money
-from twopass.cost.report_formats import NONE, UNKNOWN, Formats
+from twopass.cost.prices.rates import Money
+from twopass.cost.reports.formats import NONE, UNKNOWN, Formats
 
 _MINUS = "−"
 _FEW_SECONDS = 60

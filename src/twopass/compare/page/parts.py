@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from twopass.compare.page.figures import Figures
 from twopass.compare.page.verdict import Standing, accuracy, judged, referenced, standing, standings
 from twopass.compare.results import Cell, Comparison, Interval, Pair, Score, System
-from twopass.cost.report_formats import NONE
+from twopass.cost.reports.formats import NONE
 
 _SHADES = (0.02, 0.10, 0.20, 0.35)
 """Shares of wrong words from which on a cell of the recordings' table is darker."""

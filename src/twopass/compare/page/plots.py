@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from twopass.cost import plots
-from twopass.cost.plots import COLOURS, INK, LINE, SHEET, SOFT
+from twopass.cost.reports import drawing as plots
+from twopass.cost.reports.drawing import COLOURS, INK, LINE, SHEET, SOFT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

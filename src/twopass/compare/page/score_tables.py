@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from twopass.compare.page.figures import Figures
 from twopass.compare.results import Comparison, Percentiles, Score
-from twopass.cost.report_formats import NONE, UNKNOWN
+from twopass.cost.reports.formats import NONE, UNKNOWN
 
 Figure: TypeAlias = Callable[[Score, Figures], str]
 _ENOUGH: Mapping[str, int] = {"p90": 10, "p95": 20, "p99": 100}

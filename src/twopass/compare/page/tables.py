@@ -12,9 +12,9 @@ from typing import TypeAlias
 from twopass.compare.measures.accuracy import Errors
 from twopass.compare.measures.timeline import percentile
 from twopass.compare.results import Cell, Comparison, Interval, Percentiles, Played, Score
-from twopass.cost.rates import Money
-from twopass.cost.rendering import harmless, plain
-from twopass.cost.reports import rounded
+from twopass.cost.prices.rates import Money
+from twopass.cost.reports.rendering import harmless, plain
+from twopass.cost.reports.report import rounded
 
 Value: TypeAlias = str | int | float | Decimal | bool | None
 _DIGITS = 6

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from twopass.cost.cards import Cards
-from twopass.cost.session_meter import NOWHERE, Sink
-from twopass.cost.treasury import NOBODY, Guard, LedgerSettings, open_treasury
+from twopass.cost.prices.cards import Cards
+from twopass.cost.usage.session_meter import NOWHERE, Sink
+from twopass.cost.usage.treasury import NOBODY, Guard, LedgerSettings, open_treasury
 
 
 @asynccontextmanager

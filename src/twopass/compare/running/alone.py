@@ -17,8 +17,8 @@ from twopass.compare.records import Hearing
 from twopass.compare.results import System
 from twopass.compare.running.hearer import ACCOUNT, Payees, Piece
 from twopass.compare.running.player import Player
-from twopass.cost.running import Pricer
-from twopass.cost.session_meter import SessionMeter, Sink
+from twopass.cost.prices.running import Pricer
+from twopass.cost.usage.session_meter import SessionMeter, Sink
 from twopass.errors import RecognizerError
 from twopass.first_pass import FirstPassRunner
 from twopass.first_pass_contract import FirstPassSettings

@@ -19,8 +19,8 @@ from twopass.compare.running.schedule import Limits, Schedule, Task
 from twopass.compare.running.specs import Spec
 from twopass.compare.running.speech import stretches
 from twopass.compare.running.store import Store, key
-from twopass.cost.running import Pricer
-from twopass.cost.treasury import Guard
+from twopass.cost.prices.running import Pricer
+from twopass.cost.usage.treasury import Guard
 from twopass.recognizers import StreamOptions
 
 _IN_REAL_TIME = "Played in real time, although not asked for: its answers depend on how fast the audio comes."

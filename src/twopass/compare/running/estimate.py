@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from twopass.compare.running.hearer import Hearer
-from twopass.cost.rates import Money
+from twopass.cost.prices.rates import Money
 from twopass.types import Clock, Usage
 
 

@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias
 
 from twopass.compare.records import Hearing
 from twopass.compare.results import System
-from twopass.cost.entries import Account
+from twopass.cost.usage.entries import Account
 from twopass.recognizers import Capabilities, StreamOptions
 
 ACCOUNT = Account("compare")

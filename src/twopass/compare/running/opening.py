@@ -19,8 +19,8 @@ from twopass.compare.running.specs import Kind, Spec
 from twopass.compare.running.standins import stand_in
 from twopass.compare.running.two_pass import Receipts, TwoPass
 from twopass.config import Config, LedgerConfig, PassConfig
-from twopass.cost.cards import Cards
-from twopass.cost.session_meter import Sink
+from twopass.cost.prices.cards import Cards
+from twopass.cost.usage.session_meter import Sink
 from twopass.engine import Engine
 from twopass.errors import ConfigError, RecognizerUnavailable
 from twopass.recognizers import Capabilities, StreamingRecognizer

@@ -11,7 +11,7 @@ from twopass.compare.recordings.recordings import Recording, pcm
 from twopass.compare.records import Hearing
 from twopass.compare.running.hearer import ACCOUNT, Hearer, Piece
 from twopass.compare.running.store import Store
-from twopass.cost.treasury import Guard
+from twopass.cost.usage.treasury import Guard
 from twopass.errors import BudgetSpent
 from twopass.recognizers import StreamOptions
 

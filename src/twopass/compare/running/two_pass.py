@@ -12,8 +12,8 @@ from twopass.compare.records import Hearing
 from twopass.compare.results import System
 from twopass.compare.running.hearer import ACCOUNT, Payees, Piece
 from twopass.compare.running.player import Player
-from twopass.cost.entries import MICROS, Entry
-from twopass.cost.session_meter import Sink
+from twopass.cost.usage.entries import MICROS, Entry
+from twopass.cost.usage.session_meter import Sink
 from twopass.engine import Engine, Request
 from twopass.errors import TwopassError
 from twopass.outbox import AudioSkipped, Event, ProviderTrouble

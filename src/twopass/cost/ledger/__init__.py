@@ -1,0 +1,1 @@
+"""Where usage and charges are kept: SQLite or PostgreSQL."""

@@ -1,0 +1,1 @@
+"""What so many streams need, and what that costs."""
