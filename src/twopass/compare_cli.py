@@ -79,7 +79,10 @@ def compare(
         ),
     ] = None,
     language: Annotated[
-        str | None, typer.Option(help="Of recordings whose manifest does not say theirs; a BCP-47 tag.")
+        str | None,
+        typer.Option(
+            help="Of recordings whose manifest does not say theirs; a BCP-47 tag. Default: the profile's, or en-US."
+        ),
     ] = None,
     phrase: Annotated[list[str] | None, typer.Option(help="A word or name to expect; as often as needed.")] = None,
     live: Annotated[
@@ -134,7 +137,7 @@ def compare(
     plan = Plan(
         specs=parse(providers or ()),
         recordings=_gathered(recordings or (), references or (), perturb or (), seed, language),
-        options=StreamOptions(language=language or "en-US", phrases=tuple(phrase or ())),
+        options=StreamOptions(language=language, phrases=tuple(phrase or ())),
         fast=fast,
         limits=Limits(local_at_once or os.cpu_count() or 1, at_once),
     )
@@ -228,7 +231,7 @@ def _settings(plan: Plan) -> dict[str, str]:
     local, vendor = plan.limits.local, plan.limits.vendor
     return {
         "Played": f"{pace}; {local} at once to everything on this machine together, {vendor} to each vendor",
-        "Language": plan.options.language or "detected",
+        "Language": plan.options.language or "each recording's or profile's own, else en-US",
     }
 
 

@@ -20,6 +20,7 @@ from twopass.compare.comparing import About, comparison
 from twopass.compare.recordings.recordings import Recording, gather
 from twopass.compare.results import Comparison, System
 from twopass.compare.running import campaign as campaigns
+from twopass.compare.running.alone import Alone
 from twopass.compare.running.campaign import Campaign, Plan
 from twopass.compare.running.estimate import Estimate
 from twopass.compare.running.hearer import Hearer
@@ -154,6 +155,27 @@ def test_other_options_are_another_hearing(recordings: tuple[Recording, ...], tm
     heard(recordings, tmp_path)
     watcher = Watched()
     heard(recordings, tmp_path, watcher, options=StreamOptions(language="en-US", phrases=("seven",)))
+    assert 2 * sum(recording.ms for recording in recordings) == watcher.ms
+
+
+def test_another_model_is_another_hearing(
+    recordings: tuple[Recording, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights behind the same name have changed: what was heard before is not theirs."""
+    heard(recordings, tmp_path)
+    before = campaigns.opened
+
+    @asynccontextmanager
+    async def opened(specs: Sequence[Spec], room: Room) -> AsyncIterator[list[Hearer]]:
+        async with before(specs, room) as hearers:
+            for hearer in hearers:
+                assert isinstance(hearer, Alone)
+                hearer.system = replace(hearer.system, title="a larger model")
+            yield hearers
+
+    monkeypatch.setattr(campaigns, "opened", opened)
+    watcher = Watched()
+    heard(recordings, tmp_path, watcher)
     assert 2 * sum(recording.ms for recording in recordings) == watcher.ms
 
 

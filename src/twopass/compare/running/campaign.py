@@ -23,6 +23,7 @@ from twopass.cost.prices.running import Pricer
 from twopass.cost.usage.treasury import Guard
 from twopass.recognizers import StreamOptions
 
+_LANGUAGE = "en-US"
 _IN_REAL_TIME = "Played in real time, although not asked for: its answers depend on how fast the audio comes."
 _FAST = "Played as fast as it hears: no latencies were measured, and its final words do not depend on that."
 
@@ -99,10 +100,13 @@ class Campaign:
         return [self._task(spec, hearer, recording) for recording in self._plan.recordings]
 
     def _task(self, spec: Spec, hearer: Hearer, recording: Recording) -> Task:
-        options = replace(self._plan.options, language=recording.language or self._plan.options.language)
+        language = recording.language or self._plan.options.language
+        if language is None and not hearer.system.two_pass:  # a profile has its own
+            language = _LANGUAGE
+        options = replace(self._plan.options, language=language)
         realtime = not (self._plan.fast and hearer.paceless)
         asked = [options.language, options.phrases, options.punctuation, options.profanity, options.diarization]
-        depends = [dependencies(spec), hearer.capabilities.model, self._digests[recording.name], asked, realtime]
+        depends = [dependencies(spec), hearer.system.title, self._digests[recording.name], asked, realtime]
         return Task(hearer, recording, key(depends), options, realtime)
 
     async def _find_speech(self) -> dict[str, tuple[tuple[int, int], ...]]:
