@@ -163,7 +163,7 @@ def test_another_model_is_another_hearing(
 ) -> None:
     """The weights behind the same name have changed: what was heard before is not theirs."""
     heard(recordings, tmp_path)
-    before = campaigns.opened
+    before = vars(campaigns)["opened"]
 
     @asynccontextmanager
     async def opened(specs: Sequence[Spec], room: Room) -> AsyncIterator[list[Hearer]]:
