@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -14,6 +15,7 @@ import yaml
 from twopass.errors import RecognizerUnavailable
 
 _END_SECONDS = 10.0
+_READY_SECONDS = 120.0
 
 
 @asynccontextmanager
@@ -37,8 +39,10 @@ async def stand_in(vendor: str, settings: Mapping[str, Any]) -> AsyncIterator[Ma
     assert process.stderr is not None
     draining: set[asyncio.Task[bytes]] = set()
     try:
-        line = await process.stdout.readline()
+        line = await _first_line(process.stdout)
         if not line:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()  # it may hang
             why = (await process.stderr.read()).decode(errors="replace").strip() or "it says nothing"
             fix = f"Try it alone: twopass standin {vendor}"
             raise RecognizerUnavailable(f"The stand-in did not start: {why}.", provider=vendor, fix=fix)
@@ -47,6 +51,15 @@ async def stand_in(vendor: str, settings: Mapping[str, Any]) -> AsyncIterator[Ma
     finally:
         await _ended(process)
         await asyncio.gather(*draining)
+
+
+async def _first_line(output: asyncio.StreamReader) -> bytes:
+    """Empty if none comes."""
+    try:
+        async with asyncio.timeout(_READY_SECONDS):
+            return await output.readline()
+    except TimeoutError:
+        return b""
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:
