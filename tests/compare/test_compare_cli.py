@@ -76,12 +76,15 @@ def test_stopped_and_taken_up_again(recordings: Path, tmp_path: Path) -> None:
     options = (recordings, "-p", "twopass:configs/local.yaml#demo", "--perturb", "noise:10", "--fast")
     assert 0 == compared(*options, folder=tmp_path / "whole").returncode
     chance, stops = random.Random(1), 0
-    while stops < _INTERRUPTIONS:
+    for _ in range(10 * _INTERRUPTIONS):
         how = signal.SIGINT if stops % 2 else signal.SIGKILL
         if _stopped(options, tmp_path / "cut", how, chance.randrange(3), chance.uniform(0, 0.5)):
             stops += 1
         else:  # it came to its end: begin anew
             shutil.rmtree(tmp_path / "cut")
+        if stops == _INTERRUPTIONS:
+            break
+    assert _INTERRUPTIONS == stops
     assert 0 == compared(*options, folder=tmp_path / "cut").returncode
     whole, cut = (_without_times(read(tmp_path / name / "comparison.json")) for name in ("whole", "cut"))
     assert whole == cut
@@ -92,7 +95,7 @@ def _stopped(options: tuple[str | Path, ...], folder: Path, how: signal.Signals,
     hearings = folder / "hearings"
     enough = len(list(hearings.rglob("*.json"))) + more
     command = [*_COMMAND, *map(str, options), "-o", str(folder)]
-    with subprocess.Popen(command, cwd=_ROOT, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=_ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=_interruptible) as process:
         deadline = time.monotonic() + PATIENCE
         while process.poll() is None and len(list(hearings.rglob("*.json"))) < enough:
             assert time.monotonic() < deadline
@@ -103,6 +106,11 @@ def _stopped(options: tuple[str | Path, ...], folder: Path, how: signal.Signals,
     # -SIGINT: it had not begun to listen to Ctrl-C yet.
     assert process.returncode in (0, 128 + signal.SIGINT, -signal.SIGINT, -signal.SIGKILL), said
     return process.returncode != 0
+
+
+def _interruptible() -> None:
+    """Who runs the tests in the background may have them ignore Ctrl-C, and so all that they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_what_cannot_be_done_says_how(tmp_path: Path) -> None:
