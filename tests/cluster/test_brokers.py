@@ -1,7 +1,7 @@
 """
 Two workers behind each real broker: kills, restarts, garbage, draining; nothing is lost, all is answered once.
 
-TWOPASS_CLUSTER=long runs all of it with all brokers; otherwise the slow ones have one test.
+TWOPASS_CLUSTER=long runs all of it with all brokers; otherwise only what is quick.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def costs(asked: Sequence[Asked]) -> list[int]:
     return [[usage.reason for usage in each.usage].count(Reason.WORK) for each in asked]
 
 
-@behind(*SERVERS)
+@behind("nats", "redis")
 async def test_nothing_is_lost_when_a_worker_is_killed(server: Server) -> None:
     """
     Fifty sessions, two workers, one of which is killed in the middle of a batch that it would never finish: every
@@ -65,7 +65,7 @@ async def test_nothing_is_lost_when_a_worker_is_killed(server: Server) -> None:
     assert [1] * len(asked) == costs(asked)
 
 
-@behind("nats", "redis")
+@behind("redis")
 async def test_nothing_is_lost_when_the_broker_is_killed(server: Server) -> None:
     """It is killed and started again while utterances and results of fifty sessions are on their way."""
     async with gateway(server) as asking, worker(server, "one"), worker(server, "other"):
