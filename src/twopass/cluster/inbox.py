@@ -12,6 +12,8 @@ import structlog
 log = structlog.get_logger()
 
 _AGAIN_SECONDS = 0.25
+_STUCK_SECONDS = 30.0
+"""A client that does not come back for so long hangs, as they do now and then when their server has gone."""
 POLL_SECONDS = 0.25
 """How long to wait for messages at a time. Whoever closes an inbox waits as long, so that nothing comes afterwards."""
 
@@ -153,7 +155,8 @@ class Inbox:
         while not self._closing:
             await self._space_for_one()
             try:
-                deliveries = await fetch(self._room - self._unanswered)
+                async with asyncio.timeout(_STUCK_SECONDS):
+                    deliveries = await fetch(self._room - self._unanswered)
             except Exception as error:
                 if not failed:
                     log.warning("the broker cannot be read", error=type(error).__name__)
