@@ -123,26 +123,6 @@ async def test_a_stream_per_utterance_is_rebased(utterances: list[Utterance]) ->
     assert (EVERYTHING, 2) == (notes.words(), recognizer.streams)
 
 
-async def test_a_recordings_utterance_is_heard_when_its_end_is_known() -> None:
-    """However fast it comes, the recognizer hears just the utterance: what it says does not depend on the pace."""
-    tape, notes, recognizer = Tape(), Notes(), ScriptedStreaming()
-    runner = FirstPassRunner(alone(recognizer), tape, StreamOptions(), notes, SETTINGS, patient=True)
-    task = asyncio.create_task(runner.run())
-    tape.write(spoken(WORDS, LENGTH))
-    for number, utterance in enumerate(TWO):
-        runner.opened(replace(utterance, end=None))
-        for _ in range(20):
-            await asyncio.sleep(0)
-        assert number == recognizer.streams
-        runner.closed(utterance)
-        await until(lambda opened=number + 1: opened == recognizer.streams)  # type: ignore[misc]
-    tape.finish()
-    runner.finish()
-    await task
-    assert [2_480, 2_500] == recognizer.heard_ms
-    assert EVERYTHING == notes.words()
-
-
 async def test_words_beyond_a_forced_cut_stay_on_the_screen() -> None:
     """What the old stream heard after the cut is shown, as not yet certain, until the new stream has heard it."""
     tape, notes = Tape(), Notes()

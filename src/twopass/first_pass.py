@@ -63,8 +63,6 @@ class FirstPassRunner:
         lineup: The recognizers, in the order of preference.
         first_stream: The number of its first stream.
         settled: Everything before (ms) has been said: a recognizer that hears the whole tape begins there.
-        patient: For recordings: an utterance is heard when its end is known. So what is said of it does not depend on
-            how fast it was sent.
     """
 
     def __init__(
@@ -77,9 +75,7 @@ class FirstPassRunner:
         *,
         first_stream: int = 0,
         settled: int = 0,
-        patient: bool = False,
     ) -> None:
-        self._patient = patient
         self._choice = Choice(lineup, settings.back_after_seconds, time.monotonic)
         self._tape = tape
         self._options = options
@@ -123,7 +119,6 @@ class FirstPassRunner:
         """The segmenter closed the utterance that it opened last."""
         if self._heards:
             self._heards[-1].close(utterance)
-            self._news.set()
 
     def forbid(self, indices: frozenset[int], reason: str) -> None:
         """These recognizers of the list are not to be used any more. Who is left goes on at the last final word."""
@@ -242,7 +237,7 @@ class FirstPassRunner:
             self._whole = self._next_whole()
             if self._whole is not None:
                 return self._whole
-            if self._heards and not (self._patient and self._heards[0].end is None):
+            if self._heards:
                 self._heards[0].begin_at(self._done)
                 return self._heards[0]
             if self._finishing:

@@ -135,7 +135,6 @@ class Lane:
             self._parts.first_settings,
             first_stream=self._merge.last_stream + 1,
             settled=self._merge.settled,
-            patient=not self._parts.realtime,
         )
 
     # -- running ----------------------------------------------------------------------------------------------------
