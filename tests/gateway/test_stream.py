@@ -9,7 +9,8 @@ import os
 import random
 import struct
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from itertools import pairwise
@@ -39,6 +40,8 @@ from tests.gateway.stream_driver import (
 from tests.speech import load
 from websockets.exceptions import ConnectionClosedError
 
+from twopass import playing
+from twopass.client import Client
 from twopass.gateway.messages import Ack, Cost, Segment, Speech
 
 SHORT = load("short_slt")
@@ -110,15 +113,26 @@ def test_sample_ends_as_it_was_spoken(sample: Heard) -> None:
     assert len(PCM) // 32 == sample.ended.audio_ms
 
 
-def test_words_show_at_once_and_what_is_rewritten_is_marked(sample: Heard) -> None:
-    """The first pass's words show before the second has them, and only what the second changed is marked."""
-    sources = [[segment.source for segment in revisions] for revisions in sample.revisions.values()]
-    assert any(both[0] == "first" and both[-1] == "second" for both in sources)
-    assert any(segment.rewritten for segment in sample.finals())
-    for segment in sample.of(Segment):
+async def test_words_show_at_once_and_what_is_rewritten_is_marked(server_url: str) -> None:
+    """Of somebody who speaks now, the first pass's words show before the second has them; what it changed is marked."""
+    revisions: dict[str, list[Segment]] = defaultdict(list)
+    async with asyncio.timeout(PATIENCE), Client(server_url).session(profile="demo") as session:
+        session.feed(playing.paced(_beginning()))
+        async for message in session:
+            if isinstance(message, Segment):
+                revisions[message.id].append(message)
+    assert any((both[0].source, both[-1].source) == ("first", "second") for both in revisions.values())
+    assert any(both[-1].rewritten for both in revisions.values())
+    for segment in (segment for both in revisions.values() for segment in both):
         assert set(segment.rewritten) <= set(range(len(segment.words)))
         assert sorted(set(segment.rewritten)) == list(segment.rewritten)
         assert segment.source == "second" or not segment.rewritten
+
+
+async def _beginning() -> AsyncIterator[bytes]:
+    """Ten seconds of the sample."""
+    for piece in chunks(PCM[: 10 * RATE * 2]):
+        yield piece
 
 
 def test_each_pass_has_its_cost(sample: Heard) -> None:
