@@ -123,12 +123,13 @@ def compare(
     confirmed.
     """
     settings = configuration.load(config or configuration.default_path())
+    cards = _cards(settings)
     if live is not None:
         if recordings or providers or references or perturb:
             fix = "Leave out either --live or recordings, --providers, --references and --perturb."
             raise ConfigError("Live sessions are as they were.", code="live_alone", fix=fix)
         systems, heard = _live(live, since)
-        _write(_compared(systems, heard, settings, seed, {"Played": "live sessions, as they came"}), (), output)
+        _write(_compared(systems, heard, cards, settings, seed, {"Played": "live sessions, as they came"}), (), output)
         return
     from twopass.compare.running.campaign import Plan
     from twopass.compare.running.schedule import Limits
@@ -142,11 +143,11 @@ def compare(
         limits=Limits(local_at_once or os.cpu_count() or 1, at_once),
     )
     try:
-        systems, heard = run(_hear(plan, settings, output, confirmed=yes))
+        systems, heard = run(_hear(plan, cards, settings, output, confirmed=yes))
     except (KeyboardInterrupt, asyncio.CancelledError) as stopped:
         _err.print("\nInterrupted. What was heard is kept; the same command goes on from there.")
         raise SystemExit(_INTERRUPTED if isinstance(stopped, KeyboardInterrupt) else _TERMINATED) from None
-    _write(_compared(systems, heard, settings, seed, _settings(plan)), plan.recordings, output)
+    _write(_compared(systems, heard, cards, settings, seed, _settings(plan)), plan.recordings, output)
 
 
 def _gathered(
@@ -177,7 +178,9 @@ def _live(directory: Path, since: datetime | None) -> tuple[list[System], list[H
     return compared(found)
 
 
-async def _hear(plan: Plan, settings: Config, folder: Path, *, confirmed: bool) -> tuple[list[System], list[Heard]]:
+async def _hear(
+    plan: Plan, cards: Cards, settings: Config, folder: Path, *, confirmed: bool
+) -> tuple[list[System], list[Heard]]:
     from twopass.compare.running.accounts import accounts
     from twopass.compare.running.campaign import Campaign
     from twopass.compare.running.opening import Room
@@ -186,7 +189,7 @@ async def _hear(plan: Plan, settings: Config, folder: Path, *, confirmed: bool) 
     from twopass.cost.prices.running import Pricer
     from twopass.vad import VoiceDetector
 
-    cards, voice = _cards(settings), VoiceDetector(settings.voice)
+    voice = VoiceDetector(settings.voice)
     await voice.open()
     try:
         with Bars(_err, confirmed=confirmed) as bars:
@@ -199,14 +202,14 @@ async def _hear(plan: Plan, settings: Config, folder: Path, *, confirmed: bool) 
 
 
 def _compared(
-    systems: list[System], heard: list[Heard], settings: Config, seed: int, said: dict[str, str]
+    systems: list[System], heard: list[Heard], cards: Cards, settings: Config, seed: int, said: dict[str, str]
 ) -> Comparison:
     from twopass.compare.charging import charging
     from twopass.compare.comparing import About, comparison
     from twopass.compare.measures.normalizing import NORMALIZER
     from twopass.compare.scoring import Chance
 
-    cards, chance, today = _cards(settings), Chance(_BOOTSTRAP, seed), datetime.now(UTC)
+    chance, today = Chance(_BOOTSTRAP, seed), datetime.now(UTC)
     said = {
         "Words are compared after": NORMALIZER,
         "Confidence": f"95 %, bootstrap of {_BOOTSTRAP} samples by recording, seed {seed}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from twopass import config as configuration
 from twopass.config import IN_PROCESS, Config
 from twopass.cost.prices.cards import load_cards
-from twopass.cost.usage.treasury import Treasury, open_treasury
+from twopass.cost.usage.treasury import open_treasury, running
 from twopass.errors import ConfigError
 from twopass.main_loop import run
 
@@ -73,7 +73,9 @@ async def _work(config: Config, url: str, ack_seconds: float, room: int, listen:
     hearers = Hearers(config, metrics)
     connection = await broker_for(broker)
     with _served(metrics.registry, listen):
-        async with _kept(open_treasury(config.ledger.settings, cards)):
+        # This machine costs money whether it works or not (`ledger.provisioned`). What an utterance cost goes back to
+        # the session that it belongs to, and its gateway writes it down.
+        async with running(open_treasury(config.ledger.settings, cards)):
             try:
                 await hearers.open()
                 working = Worker(connection, hearers.by_profile, settings, metrics)
@@ -105,21 +107,3 @@ def _served(registry: CollectorRegistry, listen: tuple[str, int] | None) -> Iter
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-@contextlib.asynccontextmanager
-async def _kept(treasury: Treasury | None) -> AsyncIterator[None]:
-    """
-    With the ledger, if there is one: this machine costs money whether it works or not (`ledger.provisioned`). What an
-    utterance cost goes back to the session that it belongs to, and its gateway writes it down.
-    """
-    if treasury is None:
-        yield
-        return
-    running = asyncio.create_task(treasury.run())
-    try:
-        yield
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await treasury.stop()

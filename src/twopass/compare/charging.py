@@ -10,6 +10,7 @@ from twopass.compare.cells import Charge, Price
 from twopass.cost.prices.cards import Cards
 from twopass.cost.prices.rates import Money
 from twopass.cost.prices.running import Pricer
+from twopass.cost.usage.treasury import converted
 from twopass.types import Usage
 
 
@@ -23,7 +24,7 @@ def charging(cards: Cards, currency: str, day: date) -> Price:
 
     def price(usage: Sequence[Usage]) -> Charge:
         summary = pricer.summarize(usage)
-        amounts = [cards.exchange.convert(each.amount, each.currency, currency, day) for each in summary.totals]
+        amounts = [converted(cards, currency, each, day) for each in summary.totals]
         known = [amount for amount in amounts if amount is not None]
         if summary.unpriced or len(known) < len(amounts):
             foreign = tuple(

@@ -54,10 +54,15 @@ def written(hearing: Hearing) -> bytes:
     return _HEARING.dump_json(hearing, exclude_defaults=True)
 
 
+def parsed(data: bytes) -> Hearing:
+    """From JSON. Raises ValidationError if that is no hearing."""
+    return _HEARING.validate_json(data)
+
+
 def read(path: Path) -> Hearing:
     """Raises ConfigError if that is no hearing."""
     try:
-        return _HEARING.validate_json(path.read_bytes())
+        return parsed(path.read_bytes())
     except (OSError, ValidationError) as error:
         what = error.strerror if isinstance(error, OSError) else f"{error.error_count()} mistakes"
         fix = "Remove the file; what it held is heard again."

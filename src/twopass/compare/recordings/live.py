@@ -9,12 +9,11 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from twopass.compare.records import Hearing
+from twopass.compare.records import Hearing, parsed
 from twopass.errors import ConfigError
 from twopass.shadow.record import ABOUT, LIVE, SHADOW, About
 
 _ABOUT = TypeAdapter(About)
-_HEARING = TypeAdapter(Hearing)
 
 
 def records(
@@ -47,7 +46,7 @@ def records(
 
 
 def _hearing(path: Path) -> Hearing:
-    return _HEARING.validate_json(gzip.decompress(path.read_bytes()))
+    return parsed(gzip.decompress(path.read_bytes()))
 
 
 def _why(error: Exception) -> str:

@@ -97,17 +97,18 @@ class Campaign:
         ]
 
     def _tasks(self, spec: Spec, hearer: Hearer) -> list[Task]:
-        return [self._task(spec, hearer, recording) for recording in self._plan.recordings]
+        depends = [dependencies(spec), hearer.system.title]
+        return [self._task(depends, hearer, recording) for recording in self._plan.recordings]
 
-    def _task(self, spec: Spec, hearer: Hearer, recording: Recording) -> Task:
+    def _task(self, depends: Sequence[object], hearer: Hearer, recording: Recording) -> Task:
         language = recording.language or self._plan.options.language
         if language is None and not hearer.system.two_pass:  # a profile has its own
             language = _LANGUAGE
         options = replace(self._plan.options, language=language)
         realtime = not (self._plan.fast and hearer.paceless)
         asked = [options.language, options.phrases, options.punctuation, options.profanity, options.diarization]
-        depends = [dependencies(spec), hearer.system.title, self._digests[recording.name], asked, realtime]
-        return Task(hearer, recording, key(depends), options, realtime)
+        every = [*depends, self._digests[recording.name], asked, realtime]
+        return Task(hearer, recording, key(every), options, realtime)
 
     async def _find_speech(self) -> dict[str, tuple[tuple[int, int], ...]]:
         speech = {}

@@ -6,8 +6,9 @@ come in, so that the end of a budget is seen when it comes and not on the next r
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -170,6 +171,21 @@ class Treasury:
         self._beats += 1
         usage = Usage(MACHINE, machine, Clock.PROVISIONED, seconds, Pass.SECOND, stream=f"{machine}.{now:%Y-%m-%d}")
         return entry(self._boot, self._beats, now, Account("", ""), usage)
+
+
+@contextlib.asynccontextmanager
+async def running(treasury: Treasury | None) -> AsyncIterator[None]:
+    """With the treasury at work, if there is one. At the end what waits is brought to the ledger."""
+    if treasury is None:
+        yield
+        return
+    work = asyncio.create_task(treasury.run())
+    try:
+        yield
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        await treasury.stop()
 
 
 def spent_error(state: BudgetState) -> BudgetSpent:
