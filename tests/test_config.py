@@ -196,3 +196,13 @@ def test_failover_and_race_belong_to_the_first_pass() -> None:
     document = {"default": "p", "profiles": {"p": {"first_pass": {"provider": "a"}, "second_pass": second}}}
     with pytest.raises(ConfigError, match="first pass"):
         parse(yaml.safe_dump(document))
+
+
+def test_workers_have_machines_of_their_own() -> None:
+    """Servers and workers of one configuration count different machines, and only servers mind the budgets."""
+    budget = {"period": "day", "limit": "1 USD"}
+    machines = {"provisioned": {"cpu_core": 4}, "worker_provisioned": {"gpu": 1}}
+    ledger = configured(ledger={"url": "sqlite:///x", "budgets": [budget]} | machines).ledger
+    server, worker = ledger.settings, ledger.worker_settings
+    assert ({"cpu_core": 4}, 1) == (dict(server.machines), len(server.budgets))
+    assert ({"gpu": 1}, ()) == (dict(worker.machines), worker.budgets)

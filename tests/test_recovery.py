@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -13,11 +13,11 @@ from tests.scripted import ScriptedUtterances, scripted_parts, spoken
 
 from twopass import journal
 from twopass.errors import RecognizerError, RecognizerRejected
-from twopass.journal import Record
+from twopass.journal import Record, nothing
 from twopass.outbox import Event, SessionEnded
 from twopass.second_pass import SecondPass, SecondPassSettings
 from twopass.session import Session
-from twopass.types import Revision, Status, Word
+from twopass.types import BYTES_PER_SAMPLE, Revision, Status, Word
 
 CHUNK = 1_600 * 2
 Known = dict[int, Event]
@@ -26,20 +26,33 @@ Known = dict[int, Event]
 
 @dataclass
 class Disk:
-    """A journal whose writes survive the end of the process only once they were flushed."""
+    """
+    A journal whose writes survive the end of the process only once they were flushed.
+
+    Attributes:
+        begins: Where the audio begins that is still kept, if `forgetful`.
+    """
 
     lines: list[bytes] = field(default_factory=list)
+    begins: int = 0
+    forgetful: bool = False
     buffered: list[bytes] = field(default_factory=list)
     gone: bool = False
+    _released: int = 0
 
     def write(self, record: Record) -> None:
         if not self.gone:
             self.buffered.append(journal.encode(record))
 
-    def flush(self) -> bool:
+    def release(self, before: int) -> None:
+        self._released = max(self.begins, before)
+
+    def flush(self, then: Callable[[], None] = nothing) -> bool:
         if not self.gone:
             self.lines += self.buffered
             self.buffered = []
+            self.begins = self._released if self.forgetful else 0
+        then()
         return True
 
     def records(self) -> list[Record]:
@@ -106,19 +119,20 @@ async def whole(pcm: bytes, *, endpoints: bool) -> Known:
     return known
 
 
-async def broken(pcm: bytes, seed: int, *, endpoints: bool) -> Known:
+async def broken(pcm: bytes, seed: int, *, endpoints: bool, forgetful: bool = False) -> Known:
     """A session whose process is killed three times. The client sends again what was not received before."""
     chance = random.Random(seed)
-    disk, known = Disk(), Known()
+    disk, known = Disk(forgetful=forgetful), Known()
     received = 0
     kills = sorted(chance.randrange(0, len(pcm), 2) for _ in range(3))
     for stop in [*kills, None]:
-        disk = Disk(disk.lines)
+        disk = Disk(disk.lines, disk.begins, forgetful)
         async with second_pass() as passing:
             session = Session("s", scripted_parts(passing, endpoints=endpoints))
             session.replay(disk.records())
             session.recover()
-            for at in range(0, received, CHUNK):
+            session.begin_at(disk.begins)
+            for at in range(disk.begins * BYTES_PER_SAMPLE, received, CHUNK):
                 session.reload((pcm[at : min(received, at + CHUNK)],))
             session.reloaded()
             session.keep_in(disk)
@@ -139,6 +153,7 @@ async def broken(pcm: bytes, seed: int, *, endpoints: bool) -> Known:
                 disk.gone = True
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)
+    assert forgetful == (disk.begins > 0)
     return known
 
 
@@ -157,15 +172,19 @@ def transcript(known: Known) -> list[tuple[int, str]]:
     return [(w.start, w.text) for r in sorted(latest.values(), key=lambda r: r.start) for w in r.words]
 
 
+@pytest.mark.parametrize("forgetful", [False, True])
 @pytest.mark.parametrize("endpoints", [False, True])
 @pytest.mark.parametrize("seed", range(8))
-async def test_killed_processes_change_nothing(seed: int, endpoints: bool) -> None:
-    """Killed three times anywhere: same words at the same times, no number twice, revisions only go forward."""
+async def test_killed_processes_change_nothing(seed: int, endpoints: bool, forgetful: bool) -> None:
+    """
+    Killed three times anywhere: same words at the same times, no number twice, revisions only go forward; also where
+    audio is not kept that was said not to be needed.
+    """
     words, pcm = script(seed)
     unharmed = transcript(await whole(pcm, endpoints=endpoints))
     assert [(word.start, word.text) for word in words] == unharmed
     async with asyncio.timeout(60):
-        known = await broken(pcm, seed, endpoints=endpoints)
+        known = await broken(pcm, seed, endpoints=endpoints, forgetful=forgetful)
     assert unharmed == transcript(known)
     assert isinstance(known[max(known)], SessionEnded)
     assert {None, "failed: recognizer_rejected"} == {e.degraded for e in known.values() if isinstance(e, Revision)}

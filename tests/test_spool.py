@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
@@ -17,7 +18,7 @@ from twopass.journal import EndAsked, Happened, Metered, Numbered, Record, Told,
 from twopass.merging import AllHeard, FinalizeAt, VoiceFrames
 from twopass.outbox import AudioSkipped, GapMarked, Problem, ProviderTrouble, SessionEnded
 from twopass.reconciler import FOREVER, FirstPass, SecondPass, SecondPassFailed, Settled
-from twopass.spool import Spool, SpoolSettings
+from twopass.spool import SessionSpool, Spool, SpoolSettings
 from twopass.types import Clock, Cut, Evidence, Hypothesis, Pass, Reason, Usage, Utterance, Word
 
 texts = st.text(max_size=12)
@@ -110,6 +111,15 @@ def test_problem_comes_back_with_its_fields() -> None:
     assert isinstance(told, TwopassError)
 
 
+def left_behind(spool: Spool) -> list[SessionSpool]:
+    """All sessions that nobody has; they are ours from now on."""
+
+    async def all_of_them() -> list[SessionSpool]:
+        return [each async for each in spool.left_behind()]
+
+    return asyncio.run(all_of_them())
+
+
 def spool(directory: Path, **settings: object) -> Spool:
     """A spool in a directory."""
     return Spool(directory, SpoolSettings(directory, **settings))  # type: ignore[arg-type]
@@ -122,15 +132,15 @@ def test_what_a_process_left_is_adopted_once(tmp_path: Path) -> None:
     first.receive(b"")
     first.write(EndAsked())
     assert first.flush()
-    assert [] == list(spool(tmp_path).left_behind())
+    assert [] == left_behind(spool(tmp_path))
     first.close()
-    (second,) = spool(tmp_path).left_behind()
+    (second,) = left_behind(spool(tmp_path))
     assert ({"a": 1}, [EndAsked()], [b"audio", b""]) == (
         second.about,
         list(second.records()),
         list(second.frames()),
     )
-    assert [] == list(spool(tmp_path).left_behind())
+    assert [] == left_behind(spool(tmp_path))
     second.complete()
     assert [] == list(tmp_path.iterdir())
 
@@ -144,12 +154,12 @@ def test_what_was_half_written_is_cut_off(tmp_path: Path, file: str) -> None:
     first.close()
     with (tmp_path / "s" / file).open("ab") as broken:
         broken.write(b"\0\0\0\x09half")
-    (second,) = spool(tmp_path).left_behind()
+    (second,) = left_behind(spool(tmp_path))
     assert ([EndAsked()], [b"audio"]) == (list(second.records()), list(second.frames()))
     second.receive(b"more")
     second.write(Numbered())
     second.close()
-    (third,) = spool(tmp_path).left_behind()
+    (third,) = left_behind(spool(tmp_path))
     assert ([EndAsked(), Numbered()], [b"audio", b"more"]) == (list(third.records()), list(third.frames()))
     third.close()
 
@@ -189,10 +199,10 @@ def test_retention(tmp_path: Path) -> None:
     session = keeping.create("s", {"a": 1})
     session.receive(b"audio")
     session.complete()
-    assert [] == list(keeping.left_behind())
-    keeping.forget_kept()
+    assert [] == left_behind(keeping)
+    keeping.tidy()
     (kept,) = tmp_path.iterdir()
     assert {"a": 1} == json.loads((kept / "about.json").read_text())
     os.utime(kept, (0, 0))
-    keeping.forget_kept()
+    keeping.tidy()
     assert [] == list(tmp_path.iterdir())

@@ -217,6 +217,9 @@ def _at_home(url: str | None) -> str | None:
     return url.replace(":///~/", f":///{Path.home()}/", 1) if url else url
 
 
+Machines = Mapping[str, Annotated[int, Field(ge=1)]]
+
+
 class LedgerConfig(_Part):
     """
     Where it is written down what everything cost.
@@ -228,7 +231,9 @@ class LedgerConfig(_Part):
         prices: A file of your own contracted prices; see configs/prices-example.yaml.
         exchange: A file of dated exchange rates; see configs/exchange-example.yaml.
         waiting: A directory for what the ledger could not take yet.
-        provisioned: How many of which machine (as in `prices`) run for this server alone, whether they work or not.
+        provisioned: How many of which machine (as in `prices`) run for each server (`twopass serve`), whether they work
+            or not.
+        worker_provisioned: The same for each worker (`twopass worker`).
         budgets: What may be spent.
     """
 
@@ -237,14 +242,21 @@ class LedgerConfig(_Part):
     prices: Path | None = None
     exchange: Path | None = None
     waiting: Path = Path("~/.local/state/twopass/entries")
-    provisioned: Mapping[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    provisioned: Machines = Field(default_factory=dict)
+    worker_provisioned: Machines = Field(default_factory=dict)
     budgets: tuple[BudgetConfig, ...] = ()
 
     @property
     def settings(self) -> LedgerSettings:
-        """As a value."""
+        """As a value, for a server."""
         budgets = tuple(budget.budget for budget in self.budgets)
         return LedgerSettings(self.url, self.currency, self.waiting, MappingProxyType(dict(self.provisioned)), budgets)
+
+    @property
+    def worker_settings(self) -> LedgerSettings:
+        """For a worker: it has its own machines, and the sessions' servers mind the budgets."""
+        machines = MappingProxyType(dict(self.worker_provisioned))
+        return LedgerSettings(self.url, self.currency, self.waiting, machines, ())
 
     @model_validator(mode="after")
     def _consistent(self) -> LedgerConfig:
@@ -336,6 +348,18 @@ class Config(_Part):
         if profiles is not None and default not in profiles:
             raise ValueError(f"there is no profile {default!r}; there are: {', '.join(profiles)}")
         return default
+
+    @field_validator("spool")
+    @classmethod
+    def _one_place(cls, spool: SpoolSettings) -> SpoolSettings:
+        if spool.url is not None:
+            if spool.directory is not None:
+                raise ValueError("sessions are kept in a directory or at a url, not both")
+            if not spool.url.startswith(("redis://", "rediss://")):
+                raise ValueError("the url must be a Redis: redis://host:port/db")
+            if spool.sync or spool.keep_hours:
+                raise ValueError("sync and keep_hours are for a directory; Redis has settings of its own for that")
+        return spool
 
     @field_validator("shadow")
     @classmethod

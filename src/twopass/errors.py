@@ -17,6 +17,7 @@ Everything that twopass raises.
     ├── BudgetSpent              no money is left for it
     ├── LedgerUnavailable        the ledger's database cannot be reached or written; what was used waits
     ├── BrokerUnavailable        the broker cannot be reached or takes nothing; what was to be sent is still with us
+    ├── StateUnavailable         where sessions are kept cannot be asked now
     ├── WireError                a message of the broker is none of ours, of an unknown version, or broken
     └── RecognizerError          a recognizer failed; `retryable` says whether trying again can help
         ├── RecognizerUnavailable    it cannot be started or reached (missing weights, no network, no key)
@@ -150,6 +151,13 @@ class BrokerUnavailable(TwopassError):
     """The broker cannot be reached, or did not take a message. What was to be sent is still with the sender."""
 
     code = "broker_unavailable"
+    retryable = True
+
+
+class StateUnavailable(TwopassError):
+    """Where sessions are kept cannot be asked now."""
+
+    code = "state_unavailable"
     retryable = True
 
 

@@ -7,7 +7,7 @@ half a line at the end; reading stops before it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias
@@ -57,14 +57,25 @@ class EndAsked:
 Record: TypeAlias = Happened | Told | Numbered | Metered | EndAsked
 
 
+def nothing() -> None:
+    """For those who do not care."""
+
+
 class Journal(Protocol):
     """Where a session writes down what happens. Never raises: a journal that cannot write any more says so."""
 
     def write(self, record: Record) -> None:
         """Take a record, in order."""
 
-    def flush(self) -> bool:
-        """Make everything written survive the end of the process. False if that cannot be promised (any more)."""
+    def flush(self, then: Callable[[], None] = nothing) -> bool:
+        """
+        Make everything written survive the end of the process. False if that cannot be promised now.
+
+        `then` is called as soon as it is so, or as it is certain that it will never be.
+        """
+
+    def release(self, before: int) -> None:
+        """Audio before this sample (16 kHz) will not be needed again."""
 
 
 class NoJournal:
@@ -73,8 +84,12 @@ class NoJournal:
     def write(self, record: Record) -> None:
         """Forget it."""
 
-    def flush(self) -> bool:
+    def flush(self, then: Callable[[], None] = nothing) -> bool:
+        then()
         return False
+
+    def release(self, before: int) -> None:
+        """Nothing is kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,13 +244,17 @@ class Lane:
 
     def reload(self) -> None:
         """A part of the audio is on the tape again: forget what nobody needs."""
+        self.tape.release(self.needed_from)
+
+    @property
+    def needed_from(self) -> int:
+        """The first sample that a process would need that makes this lane anew."""
         needed = [self._cursor.at - _WARM_UP, samples(self._merge.needed_since)]
-        if self._merge.unanswered:
-            needed.append(samples(min(utterance.start for utterance in self._merge.unanswered.values())))
+        needed += [samples(known.start) for known in (*self._merge.unanswered.values(), *self._merge.unsettled)]
         if self._first.needs_from is not None:
             needed.append(self._first.needs_from)
         context = samples(self._parts.second_settings.context_ms + self._parts.first_settings.overlap_ms)
-        self.tape.release(min(needed) - context)
+        return min(needed) - context
 
     async def _ask_again(self) -> None:
         """Ask for the answers that an earlier process did not get, once their audio is on the tape again."""

@@ -77,6 +77,7 @@ class Session:
         self._budgets: dict[Budget, Level] = {}
         self._lanes = [Lane(channel, self, parts) for channel in range(parts.channels)]
         self._ended = False
+        self._doubted = False
         self._acknowledged = 0
 
     @property
@@ -186,6 +187,11 @@ class Session:
         for lane in self._lanes:
             lane.recover()
 
+    def begin_at(self, sample: int) -> None:
+        """The audio before this sample is not kept any more: nobody needs it."""
+        for lane in self._lanes:
+            lane.tape.begin_at(sample)
+
     def reload(self, channels: Sequence[bytes], at: int | None = None) -> None:
         """Put audio on the tape that an earlier process had taken. Raises TapeError."""
         for lane, pcm in zip(self._lanes, channels, strict=True):
@@ -240,19 +246,24 @@ class Session:
         Make everything that was told survive the end of the process, as far as there is a journal. Call it before
         events leave the process. Tells the client once when that cannot be promised any more.
         """
-        durable = self._journal.flush()
-        self._meter.hand_over()
-        if self._durable and not durable:
-            self._durable = False
+        durable, was_durable = self._journal.flush(self._meter.handing_over()), self._durable
+        self._durable = durable
+        self._doubted = self._doubted or not durable
+        if was_durable and not durable:
             error = TwopassError(
-                "This session is no longer kept on the server's disk: it would not survive a crash of the server.",
+                "This session is not kept safely now: it would not survive a crash of the server.",
                 code="not_durable",
-                fix="Go on; whoever runs the server should free disk space or raise the spool's limits.",
+                fix="Go on; whoever runs the server should look after the disk or the Redis where sessions are kept.",
             )
             self.tell(Problem(error, fatal=False))
 
+    def doubt(self) -> None:
+        """The last acknowledgement turned out not to be safe: there will be another one when it is."""
+        self._doubted = True
+
     def _acknowledge(self) -> None:
         self._acknowledged = self.next_sample
+        self._journal.release(min(lane.needed_from for lane in self._lanes))
         self.flush()
         self.tell(Acknowledged(self.next_sample, self.received, self._durable))
 
@@ -273,6 +284,9 @@ class Session:
             await asyncio.sleep(_COST_EVERY_SECONDS)
             self._meter_time()
             self.flush()
+            if self._doubted and self._durable:
+                self._doubted = False
+                self._acknowledge()
             self._watch_budgets()
             summary = self._meter.summary()
             if summary != told:

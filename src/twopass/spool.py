@@ -17,23 +17,26 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import structlog
 
 from twopass import journal
-from twopass.journal import Record
+from twopass.journal import Record, nothing
+from twopass.keeping import About, Place, nobody_wants
 
 log = structlog.get_logger()
 
 _LENGTH = struct.Struct(">I")
 _KEPT = "kept-"
+_NAME = re.compile(r"[\w-]+")
 _BUFFER = 1 << 20
 
 
@@ -42,6 +45,8 @@ class SpoolSettings:
     """
     Attributes:
         directory: Where; None keeps nothing on disk, and no session survives the end of the server.
+        url: Instead of a directory a Redis (redis://host:port/db), which several servers share: any of them can go on
+            with any session. Redis should write to its disk (`appendonly yes`).
         session_mb: The most that one session may take. What the client sends and a little more: 16 kHz PCM takes
             115 MB per hour.
         total_mb: The most that all may take.
@@ -50,6 +55,7 @@ class SpoolSettings:
     """
 
     directory: Path | None = None
+    url: str | None = None
     session_mb: int = 512
     total_mb: int = 16_384
     keep_hours: float = 0.0
@@ -60,12 +66,19 @@ class Spool:
     """The directory of one server, or of several: each session belongs to the process that has locked it."""
 
     def __init__(self, directory: Path, settings: SpoolSettings) -> None:
+        self.wanted: Callable[[str], None] = nobody_wants
         self._directory = directory
         self.settings = settings
         self.used = 0
         """Bytes taken by the sessions of this process."""
 
-    def create(self, session: str, about: Mapping[str, Any]) -> SessionSpool:
+    async def open(self) -> None:
+        """Nothing is to be done."""
+
+    async def shut(self) -> None:
+        """Nothing is to be done: each session closes its own files."""
+
+    def create(self, session: str, about: About) -> SessionSpool:
         """A place for a new session. Raises OSError."""
         path = self._directory / session
         path.mkdir(mode=0o700, parents=True)
@@ -77,26 +90,38 @@ class Spool:
             raise
         return spool
 
-    def left_behind(self) -> Iterator[SessionSpool]:
-        """The sessions whose process is gone; they are ours from now on."""
-        if not self._directory.is_dir():
-            return
-        for path in sorted(self._directory.iterdir()):
-            try:
-                if path.name.startswith(_KEPT) or not (path / "about.json").exists():
-                    continue
-                spool = SessionSpool(self, path)
-            except BlockingIOError:
-                continue  # somebody else's
-            except OSError as error:
-                log.warning("spool cannot be read", session=path.name, reason=error.strerror)
-                continue
-            if (path / "about.json").exists():  # it was there a moment ago; perhaps its owner has finished meanwhile
-                yield spool
-            else:
-                spool.discard()
+    async def take(self, session: str, allowed: Callable[[About], bool]) -> SessionSpool | None:
+        """One that was left behind. Who has a session that is still going on keeps it: only its end unlocks it."""
+        spool = self._left(self._directory / session) if _NAME.fullmatch(session) else None
+        if spool is not None and not _allowed(spool, allowed):
+            spool.close()
+            return None
+        return spool
 
-    def forget_kept(self) -> None:
+    async def left_behind(self) -> AsyncIterator[SessionSpool]:
+        """The sessions whose process is gone; they are ours from now on."""
+        if self._directory.is_dir():
+            for path in sorted(self._directory.iterdir()):
+                if (spool := self._left(path)) is not None:
+                    yield spool
+
+    def _left(self, path: Path) -> SessionSpool | None:
+        """The session in a directory, if nobody has it."""
+        try:
+            if path.name.startswith(_KEPT) or not (path / "about.json").exists():
+                return None
+            spool = SessionSpool(self, path)
+        except BlockingIOError:
+            return None  # somebody else's
+        except OSError as error:
+            log.warning("spool cannot be read", session=path.name, reason=error.strerror)
+            return None
+        if (path / "about.json").exists():  # it was there a moment ago; perhaps its owner has finished meanwhile
+            return spool
+        spool.discard()
+        return None
+
+    def tidy(self) -> None:
         """Remove what has been kept for long enough, and the oldest if all together take more than they may."""
         before = time.time() - self.settings.keep_hours * 3600
         left = self.settings.total_mb << 20
@@ -131,20 +156,28 @@ class SessionSpool:
         return self._path.name
 
     @property
-    def about(self) -> dict[str, Any]:
+    def about(self) -> About:
         """What `create` was given. Raises ValueError if it is damaged."""
-        about: dict[str, Any] = json.loads((self._path / "about.json").read_text())
+        about: About = json.loads((self._path / "about.json").read_text())
         return about
 
     def write(self, record: Record) -> None:
         """Append to the journal. Survives the end of the process once `flush` has said so."""
         self._append(self._journal, journal.encode(record))
 
-    def receive(self, data: bytes) -> None:
+    @property
+    def begins(self) -> Place | None:
+        """All audio is kept."""
+        return None
+
+    def receive(self, data: bytes, place: Place | None = None) -> None:  # noqa: ARG002 - all audio is kept
         """Append what the client sent. Empty data is a mark that the reader knows the meaning of."""
         self._append(self._received, _LENGTH.pack(len(data)) + data)
 
-    def flush(self) -> bool:
+    def release(self, before: int) -> None:
+        """All audio is kept: files can only be cut at their end."""
+
+    def flush(self, then: Callable[[], None] = nothing) -> bool:
         """Hand everything to the system. What was received goes first: nothing is heard before it is received."""
         if self.failure is None and self._written and not self._closed:
             self._written = False
@@ -155,6 +188,11 @@ class SessionSpool:
                         os.fdatasync(file.fileno())
             except OSError as error:
                 self._give_up(error.strerror or str(error))
+        then()
+        return self.failure is None
+
+    async def settled(self) -> bool:
+        """What was flushed is safe, or never will be."""
         return self.failure is None
 
     def records(self) -> Iterator[Record]:
@@ -235,6 +273,13 @@ class SessionSpool:
         except BlockingIOError:
             self._journal.close()
             raise
+
+
+def _allowed(spool: SessionSpool, allowed: Callable[[About], bool]) -> bool:
+    try:
+        return allowed(spool.about)
+    except ValueError:  # damaged
+        return False
 
 
 def _weighed(path: Path) -> tuple[float, int, Path]:

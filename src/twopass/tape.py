@@ -70,6 +70,11 @@ class Tape:
         if self.end > before:
             self._wake()
 
+    def begin_at(self, index: int) -> None:
+        """What lies before this sample was written and released elsewhere. For an empty tape."""
+        assert not self._pcm
+        self._base = index
+
     def finish(self) -> None:
         """No more audio will come. Readers at the end stop waiting."""
         self.finished = True

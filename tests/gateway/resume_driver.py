@@ -9,11 +9,16 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from tests.gateway.stream_driver import END, Heard, opened, start
+import pytest
+from tests.gateway.stream_driver import END, Heard, begun, encoded, in_order, opened, start
+from tests.speech import load
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from twopass.gateway.messages import Ended, Resumed, SessionStarted, parse_server
+from twopass.gateway.messages import Ack, Ended, Resumed, Segment, SessionStarted, parse_server
+
+TALK = begun(load("meeting_120s"), 8)
+WEBM = encoded(TALK, "webm", "libopus", 48_000)
 
 
 @dataclass
@@ -116,3 +121,32 @@ def indexed(pcm: bytes, first: int = 0, samples: int = 3_200) -> list[bytes]:
     """16 kHz mono PCM from a sample on, with indexes."""
     size = samples * 2
     return [struct.pack(">Q", at // 2) + pcm[at : at + size] for at in range(first * 2, len(pcm), size)]
+
+
+def words(segments: list[Segment]) -> list[str]:
+    """Every final word in the order of time."""
+    return [word.text for segment in segments for word in segment.words]
+
+
+def starts(segments: list[Segment]) -> list[int]:
+    """When each of them begins, ms."""
+    return [word.start for segment in segments for word in segment.words]
+
+
+def finals(count: int) -> Callable[[Heard], bool]:
+    """Enough once so many utterances are final."""
+    return lambda heard: sum(segment.status == "final" for segment in heard.of(Segment)) >= count
+
+
+def acknowledged(samples: int) -> Callable[[Heard], bool]:
+    """Enough once so much is on the tape."""
+    return lambda heard: any(ack.samples >= samples for ack in heard.of(Ack))
+
+
+def as_if_unbroken(caller: Caller, unbroken: list[Segment]) -> None:
+    """The transcript is the same, no event came twice or in the wrong order, every utterance is final."""
+    in_order(caller.heard)
+    assert (1000, []) == (caller.heard.code, caller.heard.codes)
+    assert words(unbroken) == words(caller.heard.finals())
+    # A voice detector that begins anew in mid-session may move a border by a frame, and a decoder its word by a little.
+    assert starts(unbroken) == pytest.approx(starts(caller.heard.finals()), abs=100)

@@ -9,7 +9,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,17 +17,15 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import CONFIG, PATIENCE, Server, running_server
-from tests.gateway.resume_driver import Caller, indexed, raw
-from tests.gateway.stream_driver import END, Heard, begun, encoded, in_order, opened, start, transcribed
+from tests.gateway.resume_driver import TALK, WEBM, Caller, acknowledged, as_if_unbroken, finals, indexed, raw, words
+from tests.gateway.stream_driver import END, Heard, in_order, opened, start, transcribed
 from tests.speech import load
 from websockets.exceptions import ConnectionClosed
 
 from twopass.gateway.messages import Ack, Ended, Expiring, Gap, Segment, SessionStarted, parse_server
 
-TALK = begun(load("meeting_120s"), 8)
 SHORT = load("short_slt")
 INDEXED = {"framing": "indexed"}
-WEBM = encoded(TALK, "webm", "libopus", 48_000)
 
 
 @dataclass
@@ -108,35 +106,6 @@ def unbroken(house: House) -> list[Segment]:
     """What the server makes of the talk when nothing happens."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(lambda: asyncio.run(transcribed(house.url, [TALK.pcm]))).result().finals()
-
-
-def words(segments: list[Segment]) -> list[str]:
-    """Every final word in the order of time."""
-    return [word.text for segment in segments for word in segment.words]
-
-
-def starts(segments: list[Segment]) -> list[int]:
-    """When each of them begins, ms."""
-    return [word.start for segment in segments for word in segment.words]
-
-
-def finals(count: int) -> Callable[[Heard], bool]:
-    """Enough once so many utterances are final."""
-    return lambda heard: sum(segment.status == "final" for segment in heard.of(Segment)) >= count
-
-
-def acknowledged(samples: int) -> Callable[[Heard], bool]:
-    """Enough once so much is on the tape."""
-    return lambda heard: any(ack.samples >= samples for ack in heard.of(Ack))
-
-
-def as_if_unbroken(caller: Caller, unbroken: list[Segment]) -> None:
-    """The transcript is the same, no event came twice or in the wrong order, every utterance is final."""
-    in_order(caller.heard)
-    assert (1000, []) == (caller.heard.code, caller.heard.codes)
-    assert words(unbroken) == words(caller.heard.finals())
-    # A voice detector that begins anew in mid-session may move a border by a frame, and a decoder its word by a little.
-    assert starts(unbroken) == pytest.approx(starts(caller.heard.finals()), abs=100)
 
 
 def forgotten(house: House, session: str) -> None:

@@ -23,7 +23,8 @@ from twopass.gateway.limits import SessionLimit
 from twopass.gateway.metrics import Metrics
 from twopass.gateway.sessions import Sessions
 from twopass.gateway.stream import Connection
-from twopass.spool import Spool
+from twopass.keeping import Keeper
+from twopass.spool import Spool, SpoolSettings
 
 _HEADERS = {
     # Nothing from another host, no inline script or style; the microphone for ourselves only.
@@ -48,8 +49,8 @@ def create_app(config: Config) -> FastAPI:
     app.state.metrics = metrics = Metrics()
     app.state.engine = Engine(config, cards, treasury or NOWHERE, treasury or NOBODY, metrics.count_shadow)
     app.state.limit = SessionLimit(config.server.max_sessions)
-    spool = Spool(config.spool.directory.expanduser(), config.spool) if config.spool.directory else None
-    app.state.sessions = Sessions(app.state.engine, app.state.metrics, app.state.limit, config.sessions, spool)
+    app.state.keeper = keeper = _keeper(config.spool)
+    app.state.sessions = Sessions(app.state.engine, app.state.metrics, app.state.limit, config.sessions, keeper)
     app.state.doors = Doors(config.doors)
     app.state.max_upload_bytes = config.server.max_upload_mb << 20
     problems.install(app)
@@ -64,6 +65,15 @@ def create_app(config: Config) -> FastAPI:
     return app
 
 
+def _keeper(settings: SpoolSettings) -> Keeper | None:
+    """Where sessions are kept. Raises ConfigError."""
+    if settings.url is not None:
+        from twopass.cluster.shared_spool import shared_spool  # here: most servers share nothing
+
+        return shared_spool(settings)
+    return Spool(settings.directory.expanduser(), settings) if settings.directory is not None else None
+
+
 async def _stream(socket: WebSocket) -> None:
     state = socket.app.state
     await Connection(socket, state.engine, state.metrics, state.sessions, state.doors).serve()
@@ -73,6 +83,9 @@ async def _stream(socket: WebSocket) -> None:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     engine: Engine = app.state.engine
     await engine.open()
+    keeper: Keeper | None = app.state.keeper
+    if keeper is not None:
+        await keeper.open()
     sessions: Sessions = app.state.sessions
     treasury: Treasury | None = app.state.treasury
     lasting = [engine.warm(), app.state.metrics.watch_loop(), sessions.recover(), sessions.watch()]
@@ -85,6 +98,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
         await sessions.stop()
+        if keeper is not None:
+            await keeper.shut()
         await engine.close()
         if treasury:
             await treasury.stop()

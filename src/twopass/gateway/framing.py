@@ -47,11 +47,20 @@ class IndexedFraming:
                 code="cannot_index",
                 fix='Use framing "raw", or send PCM, mulaw or alaw.',
             )
-        self._width = _BYTES[fmt.encoding] * fmt.channels
+        self._width = sample_bytes(fmt)
         self._rate = fmt.sample_rate
         self._patience = patience_ms * fmt.sample_rate // 1000
         self._next = 0
         self._early: dict[int, bytes] = {}
+
+    @property
+    def whole(self) -> int | None:
+        """The client's index of the next sample wanted, if nothing is held back that lies beyond it."""
+        return None if self._early else self._next
+
+    def begin_at(self, index: int) -> None:
+        """Want this sample next: what lies before it was taken by somebody else."""
+        self._next = index
 
     @property
     def next_sample(self) -> int:
@@ -117,3 +126,8 @@ class IndexedFraming:
                 fix=f"Send audio within {_LONGEST_HOLE_SECONDS} s of the last sample, or start a new session.",
             )
         return index, data
+
+
+def sample_bytes(fmt: AudioFormat) -> int:
+    """Bytes of one sample of all channels; 0 where bytes are no samples."""
+    return _BYTES.get(fmt.encoding, 0) * fmt.channels

@@ -11,9 +11,9 @@ import structlog
 
 from twopass.errors import AudioError, SessionClosed, TakenOver, TwopassError
 from twopass.gateway.intake import Intake, forget
+from twopass.keeping import Kept
 from twopass.outbox import Problem
 from twopass.session import Session
-from twopass.spool import SessionSpool
 
 log = structlog.get_logger()
 E = TypeVar("E", bound=BaseException)
@@ -49,7 +49,7 @@ class HeldSession:
 
     session: Session
     intake: Intake
-    spool: SessionSpool | None
+    kept: Kept | None
     token_hash: str
     began: float
     absent_since: float | None
@@ -91,7 +91,11 @@ class HeldSession:
     @property
     def lasting(self) -> bool:
         """Whether another process could go on with it."""
-        return self.spool is not None and self.spool.failure is None
+        return self.kept is not None and self.kept.failure is None
+
+    async def settled(self) -> bool:
+        """Wait, but not for long, until what was flushed could not be lost any more; whether that is so."""
+        return self.kept is not None and await self.kept.settled()
 
     async def attach(self, socket: Socket) -> None:
         """A client is there. Whoever was there before is dismissed first."""
@@ -182,16 +186,16 @@ class HeldSession:
     async def abandon(self) -> None:
         """Nobody wants it any more."""
         await self._stop()
-        if self.spool is not None:
-            self.spool.complete()
+        if self.kept is not None:
+            self.kept.complete()
 
     async def suspend(self) -> None:
         """Leave it to the next process."""
         try:
             await self._stop()
         finally:  # the last that was used is in the journal now
-            if self.spool is not None:
-                self.spool.close()
+            if self.kept is not None:
+                self.kept.close()
 
     async def _stop(self) -> None:
         self.session.suspend()

@@ -12,17 +12,23 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from twopass.audio import AudioDecoder, Encoding, open_decoder
 from twopass.errors import AudioError
 from twopass.gateway import messages
-from twopass.gateway.framing import IndexedFraming, Placed
+from twopass.gateway.framing import IndexedFraming, Placed, sample_bytes
+from twopass.keeping import Place
+from twopass.types import SAMPLE_RATE
 
 _RAW_PIECE = 16_000  # bytes decoded at once: two seconds of mulaw, a millisecond or two of work
 _COMPRESSED_PIECE = 2_000
 MARK = b""
 """Stands in a journal of frames where nothing was waited for any more (see `settle`)."""
+
+
+Keep: TypeAlias = Callable[[bytes, "Place | None"], None]
+"""Where what was taken is kept, with the place up to which everything was taken (see `keeping.Kept.receive`)."""
 
 
 class Target(Protocol):
@@ -42,7 +48,7 @@ class Intake:
         received: Bytes of audio taken, without indexes.
     """
 
-    def __init__(self, start: messages.Start, keep: Callable[[bytes], None], *, jitter_ms: int) -> None:
+    def __init__(self, start: messages.Start, keep: Keep, *, jitter_ms: int) -> None:
         self._format = start.format
         contained = self._format.encoding in (Encoding.WEBM, Encoding.OGG, Encoding.CONTAINER)
         stereo = contained or self._format.channels == 2
@@ -73,16 +79,30 @@ class Intake:
             placed = self._framing.push(frame)
             self.received += len(frame) - 8
         if frame:
-            self._keep(frame)
+            self._keep(frame, self._place())
         self._waiting.extend(placed)
 
     def settle(self) -> None:
         """What is missing will not come: wait for it no longer."""
         if self._framing is not None and (placed := self._framing.flush()):
-            self._keep(MARK)
+            self._keep(MARK, self._place())
             self._waiting.extend(placed)
 
-    def keep_in(self, keep: Callable[[bytes], None]) -> None:
+    def _place(self) -> Place | None:
+        """Where what was taken ends, if what comes next makes sense without it."""
+        if self._framing is not None:
+            index = self._framing.whole
+            return None if index is None else Place(self._framing.next_sample, index, self.received)
+        index, half = divmod(self.received, sample_bytes(self._format) or self.received + 1)
+        return None if half else Place(index * SAMPLE_RATE // self._format.sample_rate, index, self.received)
+
+    def begin_at(self, place: Place) -> None:
+        """Go on where an earlier process was, without what it had taken before."""
+        self.received = place.received
+        if self._framing is not None:
+            self._framing.begin_at(place.index)
+
+    def keep_in(self, keep: Keep) -> None:
         """Keep what is taken from now on."""
         self._keep = keep
 
@@ -137,7 +157,7 @@ class Intake:
             target.write(fitted(channels, self.channels))
 
 
-def forget(data: bytes) -> None:
+def forget(data: bytes, place: Place | None) -> None:
     """For sessions that are not kept anywhere."""
 
 

@@ -19,14 +19,14 @@ import structlog
 
 from twopass.cost.usage.entries import Account
 from twopass.engine import Engine, Request
-from twopass.errors import ServerStopping, SessionTooLong, TwopassError, UnknownSession
+from twopass.errors import ServerStopping, SessionTooLong, TakenOver, TwopassError, UnknownSession
 from twopass.gateway import messages
 from twopass.gateway.held import HeldSession
 from twopass.gateway.intake import Intake, forget
 from twopass.gateway.limits import SessionLimit, SessionSettings
 from twopass.gateway.metrics import Metrics
+from twopass.keeping import About, Keeper, Kept
 from twopass.outbox import Expiring, Problem
-from twopass.spool import SessionSpool, Spool
 from twopass.types import SAMPLE_RATE
 
 log = structlog.get_logger()
@@ -44,15 +44,17 @@ class Sessions:
     """The registry."""
 
     def __init__(
-        self, engine: Engine, metrics: Metrics, limit: SessionLimit, settings: SessionSettings, spool: Spool | None
+        self, engine: Engine, metrics: Metrics, limit: SessionLimit, settings: SessionSettings, keeper: Keeper | None
     ) -> None:
         self._engine = engine
         self._metrics = metrics
         self._limit = limit
-        self._spool = spool
+        self._keeper = keeper
         self._held: dict[str, HeldSession] = {}
         self._recovering = asyncio.Lock()
         self._stopping = False
+        if keeper is not None:
+            keeper.wanted = self._let_go
         self._dropping: set[asyncio.Task[None]] = set()
         self.settings = settings
 
@@ -75,13 +77,13 @@ class Sessions:
             stack.enter_context(place)
             # A format that cannot be is refused before anything is written.
             Intake(start, keep=forget, jitter_ms=0).close()
-            spool = self._create_spool(identity, start, _hashed(token), account)
+            kept = self._create(identity, start, _hashed(token), account)
             try:
-                held = await self._hold(identity, start, spool, _hashed(token), account)
+                held = await self._hold(identity, start, kept, _hashed(token), account)
                 self._start(held, stack)
             except BaseException:
-                if spool is not None:
-                    spool.discard()
+                if kept is not None:
+                    kept.discard()
                 raise
         return held, token
 
@@ -90,7 +92,7 @@ class Sessions:
         if self._stopping:
             raise _stopping()
         if request.session not in self._held:
-            await self.recover()
+            await self._take(request.session, _hashed(request.token))
         held = self._held.get(request.session)
         if held is None or not hmac.compare_digest(held.token_hash, _hashed(request.token)):
             raise UnknownSession("There is no such session (any more).", fix="Start a new one.")
@@ -108,18 +110,18 @@ class Sessions:
             await held.abandon()
 
     async def _hold(
-        self, identity: str, start: messages.Start, spool: SessionSpool | None, token_hash: str, account: Account
+        self, identity: str, start: messages.Start, kept: Kept | None, token_hash: str, account: Account
     ) -> HeldSession:
-        keep = forget if spool is None else spool.receive
+        keep = forget if kept is None else kept.receive
         intake = Intake(start, keep, jitter_ms=self.settings.jitter_ms)
         request = Request(start.profile, start.options, intake.channels, start.realtime, account)
         try:
-            session = await self._engine.session(request, identity, spool)
+            session = await self._engine.session(request, identity, kept)
         except BaseException:
             intake.close()
             raise
         now = asyncio.get_running_loop().time()
-        held = HeldSession(session, intake, spool, token_hash, now, now, now)
+        held = HeldSession(session, intake, kept, token_hash, now, now, now)
         held.left.set()
         return held
 
@@ -140,10 +142,8 @@ class Sessions:
             finally:
                 self._metrics.sessions.dec()
 
-    def _create_spool(
-        self, identity: str, start: messages.Start, token_hash: str, account: Account
-    ) -> SessionSpool | None:
-        if self._spool is None:
+    def _create(self, identity: str, start: messages.Start, token_hash: str, account: Account) -> Kept | None:
+        if self._keeper is None:
             return None
         about = {
             "format": _FORMAT,
@@ -152,44 +152,60 @@ class Sessions:
             "start": start.model_dump(mode="json"),
         }
         try:
-            return self._spool.create(identity, about)
+            return self._keeper.create(identity, about)
         except OSError as error:
-            log.error("no spool for a session", session=identity, reason=error.strerror)
+            log.error("a session cannot be kept", session=identity, reason=error.strerror)
             return None
 
-    # -- after the end of another process ---------------------------------------------------------------------------
+    # -- after the end of another process, or instead of one ----------------------------------------------------------
 
     async def recover(self) -> None:
         """Go on with what other processes have left: an earlier one, or one that stops just now."""
         async with self._recovering:
-            for spool in self._spool.left_behind() if self._spool is not None else ():
-                if self._stopping:
-                    spool.close()
-                else:
-                    await self._recover(spool)
+            if self._keeper is not None:
+                async for kept in self._keeper.left_behind():
+                    await self._recover(kept)
 
-    async def _recover(self, spool: SessionSpool) -> None:
+    async def _take(self, session: str, token_hash: str) -> None:
+        """Go on with one, wherever it is."""
+
+        def allowed(about: About) -> bool:
+            return hmac.compare_digest(str(about.get("token")), token_hash)
+
+        async with self._recovering:
+            if self._keeper is not None and session not in self._held:
+                kept = await self._keeper.take(session, allowed)
+                if kept is not None:
+                    await self._recover(kept)
+
+    async def _recover(self, kept: Kept) -> None:
+        if self._stopping:
+            kept.close()
+            return
         try:
-            about = spool.about
+            about = kept.about
             if about["format"] != _FORMAT:
                 raise ValueError(f"format {about['format']}")
             start = messages.Start.model_validate(about["start"])
             account = Account(**about["account"])
-            held = await self._hold(spool.session, start, None, about["token"], account)
-            await self._reload(held, spool)
+            held = await self._hold(kept.session, start, None, about["token"], account)
+            await self._reload(held, kept)
         except Exception as error:  # one that is damaged must not stop the others
-            spool.close()
-            log.error("session cannot be recovered: its files stay", session=spool.session, reason=type(error).__name__)
+            kept.close()
+            log.error("session cannot be recovered: it stays", session=kept.session, reason=type(error).__name__)
 
-    async def _reload(self, held: HeldSession, spool: SessionSpool) -> None:
+    async def _reload(self, held: HeldSession, kept: Kept) -> None:
         session, intake = held.session, held.intake
-        for number, record in enumerate(spool.records()):
+        for number, record in enumerate(kept.records()):
             session.replay([record])
             if number % _RECORDS_AT_ONCE == 0:
                 await asyncio.sleep(0)
         session.recover()
         target = _Reloading(held)
-        for frame in spool.frames():
+        if kept.begins is not None:
+            session.begin_at(kept.begins.sample)
+            intake.begin_at(kept.begins)
+        for frame in kept.frames():
             with contextlib.suppress(TwopassError):  # it was refused then, too, and the client was told
                 intake.replay(frame)
                 await intake.drain(target)
@@ -198,14 +214,22 @@ class Sessions:
             with contextlib.suppress(TwopassError):
                 await intake.finish(target)
         session.reloaded()
-        session.keep_in(spool)
-        intake.keep_in(spool.receive)
-        held.spool = spool
+        session.keep_in(kept)
+        intake.keep_in(kept.receive)
+        held.kept = kept
         held.began -= session.next_sample / SAMPLE_RATE
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._place(forced=True))
             self._start(held, stack)
         log.info("session recovered", session=session.id, seconds=round(session.next_sample / SAMPLE_RATE, 1))
+
+    def _let_go(self, session: str) -> None:
+        """Another process goes on with it."""
+        held = self._held.pop(session, None)
+        if held is not None:
+            log.info("session moves", session=session)
+            held.dismiss(TakenOver("The session goes on at another server.", fix="Go on there."))
+            self._soon(held.suspend())
 
     # -- time -------------------------------------------------------------------------------------------------------
 
@@ -215,8 +239,8 @@ class Sessions:
             await asyncio.sleep(_TICK_SECONDS)
             try:
                 self._look_around()
-                if self._spool is not None and tick % _TICKS_PER_CLEANING == 0:
-                    await asyncio.to_thread(self._spool.forget_kept)
+                if self._keeper is not None and tick % _TICKS_PER_CLEANING == 0:
+                    await asyncio.to_thread(self._keeper.tidy)
                     await self.recover()
             except Exception:
                 log.exception("watching the sessions failed")
@@ -228,11 +252,11 @@ class Sessions:
         for held in list(self._held.values()):
             self._check(held, now)
             if held in surplus or self._forgettable(held, now):
-                self._drop_soon(held)
+                self._soon(self.drop(held))
 
-    def _drop_soon(self, held: HeldSession) -> None:
+    def _soon(self, work: Coroutine[Any, Any, None]) -> None:
         """Beside the watch: one that does not end at once must not keep the others waiting."""
-        task = asyncio.create_task(self.drop(held))
+        task = asyncio.create_task(work)
         self._dropping.add(task)
         task.add_done_callback(self._dropping.discard)
 
@@ -287,6 +311,7 @@ class Sessions:
             held.dismiss(_stopping())
         await self._in_time(held.abandon() for held in passing)
         self._held.clear()
+        await self._in_time([asyncio.wait(self._dropping)] if self._dropping else [])
 
     async def _in_time(self, works: Iterable[Coroutine[Any, Any, object]]) -> None:
         with contextlib.suppress(TimeoutError):

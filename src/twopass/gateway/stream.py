@@ -8,15 +8,17 @@ next one. Whatever else ends a connection ends it with a message that says why a
     1009 a frame of more than 4 MB         4403 a page of another site
     1011 our fault                         4404 no such session to resume
     1012 the server stops: resume later    4408 no first message in time
-    4400 a message or audio that cannot    4409 another socket took the session over
-         be understood                     4429 too many sessions or connections
-    4402 a budget is spent                 4503 a recognizer that is needed cannot be used
+    1013 nobody knows now: resume later    4409 another socket took the session over
+    4400 a message or audio that cannot    4429 too many sessions or connections
+         be understood                     4503 a recognizer that is needed cannot be used
+    4402 a budget is spent
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -30,6 +32,7 @@ from twopass.errors import (
     ProtocolError,
     RecognizerError,
     ServerStopping,
+    StateUnavailable,
     TakenOver,
     TapeError,
     TooManySessions,
@@ -42,7 +45,7 @@ from twopass.gateway.doors import Doors, Visitor, subprotocol
 from twopass.gateway.held import HeldSession, first_error
 from twopass.gateway.metrics import Metrics
 from twopass.gateway.sessions import Sessions
-from twopass.outbox import Problem, SessionEnded
+from twopass.outbox import Acknowledged, Problem, SessionEnded
 
 log = structlog.get_logger()
 
@@ -59,6 +62,7 @@ _CODES: tuple[tuple[type[TwopassError], int], ...] = (
     (UnknownSession, 4404),
     (TakenOver, 4409),
     (ServerStopping, 1012),
+    (StateUnavailable, 1013),
     (ProtocolError, 4400),
     (AudioError, 4400),
     (TapeError, 4400),
@@ -225,8 +229,13 @@ class Connection:
         while held.over_at is None or self._sent < outbox.newest:
             await outbox.wait_beyond(self._sent)
             held.session.flush()
-            for number, event in outbox.since(self._sent):
+            events = outbox.since(self._sent)
+            safe = await held.settled()
+            for number, event in events:
                 self._metrics.count(event)
+                if isinstance(event, Acknowledged) and event.durable and not safe:
+                    held.session.doubt()
+                    event = replace(event, durable=False)
                 await self._tell(encoding.encoded(number, event))
                 self._sent = number
                 if isinstance(event, SessionEnded) or (held.failure and isinstance(event, Problem) and event.fatal):

@@ -95,7 +95,7 @@ class _Metered(Recorder):
     def used(self, usage: Usage) -> None:
         super().used(usage)
         self._meter.count(replace(usage, reason=Reason.SHADOW), datetime.now(UTC))
-        self._meter.hand_over()
+        self._meter.handing_over()()
 
 
 class _Run:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 from twopass.cost.prices.running import CostSummary, Pricer
@@ -53,11 +54,17 @@ class SessionMeter:
         alike = replace(usage, seconds=0.0, stream="")
         self._seconds[alike] = self._seconds.get(alike, 0.0) + usage.seconds
 
-    def hand_over(self) -> None:
-        """What the session's journal has is for the ledger, too; not sooner, or its number might be given again."""
-        if self._waiting:
-            waiting, self._waiting = self._waiting, []
-            self._sink.take(waiting)
+    def handing_over(self) -> Callable[[], None]:
+        """
+        What brings everything counted so far to the ledger. Call it when the session's journal has that safely; not
+        sooner, or its numbers might be given again.
+        """
+        waiting, self._waiting = self._waiting, []
+        return partial(self._hand_over, waiting)
+
+    def _hand_over(self, entries: Sequence[Entry]) -> None:
+        if entries:
+            self._sink.take(entries)
 
     def seconds(self, clock: Clock) -> float:
         """How much of a clock was used."""

@@ -65,7 +65,7 @@ class LedgerSettings:
         url: Of the ledger's database; None keeps none.
         currency: Of its sums.
         waiting: Where entries wait for it.
-        machines: How many of each own machine are provisioned for this server.
+        machines: How many of each own machine are provisioned for this process.
     """
 
     url: str | None

@@ -1,0 +1,313 @@
+"""
+Sessions in a Redis that all gateways share: any of them can go on with any session.
+
+A session has one owner. Who wants one that another has asks for it, and takes it if the other one does not answer: from
+then on Redis refuses whatever the earlier owner writes. A server that nothing is heard of loses its sessions to whoever
+looks first. All sessions' changes go to Redis together, one round trip after the other; while it is away they wait
+here, and sessions go on without being safe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, cast
+
+import structlog
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from twopass.cluster.shared_session import Change, Loaded, SharedSession
+from twopass.cluster.state_scripts import LEAVE, REMOVE, SESSIONS, TAKE, WRITE, Answer, alive, keys, wanted
+from twopass.errors import ConfigError, StateUnavailable
+from twopass.keeping import About, nobody_wants
+from twopass.spool import SpoolSettings
+
+try:
+    from redis.asyncio import Redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+    from redis.exceptions import NoScriptError, RedisError, ResponseError
+except ImportError as missing:  # pragma: no cover - the extra is there when tests run
+    raise ConfigError(f"{missing.name} is not installed.", fix='pip install "twopass[cluster]"') from None
+
+log = structlog.get_logger()
+
+_FAILURES = (RedisError, OSError)
+_PASSING = ("BUSY", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN")
+_CONNECT_SECONDS = 2.0
+_ANSWER_SECONDS = 5.0
+_AGAIN_SECONDS = 0.25
+_ALIVE_EVERY = 2.0
+_ALIVE_MS = 10_000
+_MISSED_SECONDS = 5.0
+"""So long after it was first missed a server is taken for gone: after Redis was away nobody has been heard of."""
+_TAKE_SECONDS = 2.0
+_ASKED_SECONDS = 3.0
+_POLL_SECONDS = 0.05
+_LAST_SECONDS = 5.0
+
+
+def shared_spool(settings: SpoolSettings) -> SharedSpool:
+    """The spool at `settings.url`; it need not be there yet. Raises ConfigError if that is no address."""
+    try:
+        redis: Redis = Redis.from_url(
+            settings.url or "",
+            retry=Retry(NoBackoff(), 0),  # a change that was not answered is made anew, not sent again
+            socket_connect_timeout=_CONNECT_SECONDS,
+            socket_timeout=_ANSWER_SECONDS,
+        )
+    except ValueError as error:
+        raise ConfigError(f"spool.url: {error}.", fix="Write redis://host:port/db.") from None
+    return SharedSpool(redis, settings)
+
+
+class SharedSpool:
+    """
+    See `keeping.Keeper`.
+
+    Attributes:
+        owner: This server's name there.
+    """
+
+    patience = 1.0
+
+    def __init__(self, redis: Redis, settings: SpoolSettings) -> None:
+        self.wanted: Callable[[str], None] = nobody_wants
+        self.owner = secrets.token_hex(8)
+        self._redis = redis
+        self._set = settings
+        self._used = 0
+        self._scripts: dict[str, str] = {}
+        self._waiting: dict[SharedSession, None] = {}
+        self._woken = asyncio.Event()
+        self._failed = False
+        self._since: float | None = None
+        self._missed: dict[str, float] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        """Begin. Redis may be away."""
+        self._tasks = [asyncio.create_task(work) for work in (self._write_on(), self._live(), self._listen())]
+
+    async def shut(self) -> None:
+        """What was written is brought to Redis, unless that takes long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_SECONDS):
+                while self._waiting or self._since is not None:  # noqa: ASYNC110 - once, at the end
+                    await asyncio.sleep(_POLL_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for session in self._waiting:
+            session.given_up()
+        with contextlib.suppress(*_FAILURES):
+            await self._redis.delete(alive(self.owner))
+        await self._redis.aclose()
+
+    def create(self, session: str, about: About) -> SharedSession:
+        """A place for a new session; Redis gets to know with the first change."""
+        return SharedSession(self, session, about)
+
+    def tidy(self) -> None:
+        """Redis does it."""
+
+    # -- from other servers -----------------------------------------------------------------------------------------
+
+    async def take(self, session: str, allowed: Callable[[About], bool]) -> SharedSession | None:
+        """See `keeping.Keeper`. Raises StateUnavailable if nobody can say now."""
+        attempts = AsyncRetrying(
+            retry=retry_if_exception_type(_FAILURES),
+            stop=stop_after_delay(_TAKE_SECONDS),
+            wait=wait_fixed(_AGAIN_SECONDS),
+            reraise=True,
+        )
+        try:
+            return await attempts(self._take, session, allowed)
+        except _FAILURES as error:
+            message = f"Nobody can say now where the session is: {type(error).__name__}."
+            raise StateUnavailable(message, fix="Resume it in a moment.") from None
+
+    async def _take(self, session: str, allowed: Callable[[About], bool]) -> SharedSession | None:
+        if not await self._allowed(session, allowed):
+            return None
+        while (owner := await self._let_go(session)) is not None:
+            if (taken := await self._acquire(session, owner)) is not None:
+                return taken
+        return None
+
+    async def _allowed(self, session: str, allowed: Callable[[About], bool]) -> bool:
+        about = await _await(self._redis.hget(keys(session).about, "about"))
+        try:
+            return about is not None and allowed(json.loads(about))
+        except ValueError:
+            return False
+
+    async def _let_go(self, session: str) -> str | None:
+        """Ask the session's owner to let it go, and wait for that a little. Who has it then; None if it is over."""
+        owner = await self._owner(session)
+        if owner and (owner == self.owner or await _await(self._redis.publish(wanted(owner), session))):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_ASKED_SECONDS):
+                    while await self._owner(session) == owner:  # noqa: ASYNC110 - Redis is asked
+                        await asyncio.sleep(_POLL_SECONDS)
+            owner = await self._owner(session)
+        return owner
+
+    async def _owner(self, session: str) -> str | None:
+        owner = await _await(self._redis.hget(keys(session).about, "owner"))
+        return None if owner is None else owner.decode()
+
+    async def _acquire(self, session: str, owner: str) -> SharedSession | None:
+        """Make it ours, with all that is there, if it is still that owner's."""
+        found = await _await(self._redis.eval(TAKE, 3, *keys(session), self.owner, owner))
+        if len(found) < 2:
+            return None
+        _, about, *rest = found
+        return SharedSession(self, session, json.loads(about), Loaded.of(*rest))
+
+    async def left_behind(self) -> AsyncIterator[SharedSession]:
+        """The sessions whose server was not heard of for a while, or has let them go."""
+        try:
+            for session, owner in await self._orphans():
+                if (taken := await self._acquire(session, owner)) is not None:
+                    yield taken
+        except _FAILURES as error:
+            log.warning("sessions cannot be looked for", error=type(error).__name__)
+
+    async def _orphans(self) -> Sequence[tuple[str, str]]:
+        """Sessions that nobody goes on with, and their owners."""
+        names = [name.decode() for name in await _await(self._redis.smembers(SESSIONS))]
+        async with self._redis.pipeline(transaction=False) as together:
+            for name in names:
+                together.hget(keys(name).about, "owner")
+            owners = await together.execute()
+        if over := [name for name, owner in zip(names, owners, strict=True) if owner is None]:
+            await _await(self._redis.srem(SESSIONS, *over))
+        owned = [(name, owner.decode()) for name, owner in zip(names, owners, strict=True) if owner is not None]
+        gone = {owner for owner in {owner for _, owner in owned} - {self.owner} if await self._is_gone(owner)}
+        return [(name, owner) for name, owner in owned if owner in gone]
+
+    async def _is_gone(self, owner: str) -> bool:
+        now = asyncio.get_running_loop().time()
+        if not owner:
+            return True
+        if await _await(self._redis.exists(alive(owner))):
+            self._missed.pop(owner, None)
+            return False
+        return now - self._missed.setdefault(owner, now) >= _MISSED_SECONDS
+
+    async def _live(self) -> None:
+        """Show that this server is there. For ever."""
+        while True:
+            try:
+                await _await(self._redis.set(alive(self.owner), b"", px=_ALIVE_MS))
+            except _FAILURES:
+                self._missed.clear()  # the others could not show it either
+            await asyncio.sleep(_ALIVE_EVERY)
+
+    async def _listen(self) -> None:
+        """Hear which sessions others want. For ever."""
+        while True:
+            try:
+                async with self._redis.pubsub(ignore_subscribe_messages=True) as heard:
+                    await heard.subscribe(wanted(self.owner))
+                    while True:
+                        message = await heard.get_message(timeout=_ALIVE_EVERY)
+                        if message is not None:
+                            self.wanted(message["data"].decode())
+            except _FAILURES:
+                await asyncio.sleep(_AGAIN_SECONDS)
+
+    # -- to Redis ---------------------------------------------------------------------------------------------------
+
+    @property
+    def away(self) -> bool:
+        """Redis does not answer, or not soon."""
+        now = asyncio.get_running_loop().time()
+        return self._failed or (self._since is not None and now - self._since > self.patience)
+
+    def write(self, session: SharedSession) -> None:
+        """There is something to write."""
+        self._waiting[session] = None
+        self._woken.set()
+
+    def grown(self, by: int, size: int) -> bool:
+        """A session has grown by so many bytes to this size. Whether that may be."""
+        self._used += by
+        return size <= self._set.session_mb << 20 and self._used <= self._set.total_mb << 20
+
+    async def _write_on(self) -> None:
+        """Bring to Redis what was written, all sessions together. For ever."""
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            changes = [(session, session.change()) for session in self._waiting]
+            self._waiting.clear()
+            self._since = asyncio.get_running_loop().time()
+            try:
+                answers = await self._send(changes)
+            except _FAILURES as error:
+                if not self._failed:
+                    log.error("sessions are not kept: Redis is away", error=type(error).__name__)
+                self._failed = True
+                for session, _ in changes:
+                    self.write(session)
+                await asyncio.sleep(_AGAIN_SECONDS)
+                continue
+            if self._failed:
+                log.info("sessions are kept again")
+            self._failed, self._since = False, None
+            for (session, change), answer in zip(changes, answers, strict=True):
+                session.answered(change, answer)
+                if answer is Answer.TAKEN:
+                    self.wanted(session.session)
+
+    async def _send(self, changes: Sequence[tuple[SharedSession, Change]]) -> Sequence[Answer]:
+        """Raises RedisError, OSError."""
+        replies = await self._sent(changes)
+        if any(isinstance(reply, NoScriptError) for reply in replies):  # Redis came back, or was made to forget them
+            for script in (WRITE, LEAVE, REMOVE):
+                self._scripts[script] = await _await(self._redis.script_load(script))
+            replies = await self._sent(changes)
+        return [_answer(reply) for reply in replies]
+
+    async def _sent(self, changes: Sequence[tuple[SharedSession, Change]]) -> Sequence[Any]:
+        """What Redis says to each change."""
+        writes = []
+        async with self._redis.pipeline(transaction=False) as together:
+            for session, change in changes:
+                writes.append(len(together))
+                self._put(together, session, change)
+            replies = await together.execute(raise_on_error=False)
+        return [replies[at] for at in writes]
+
+    def _put(self, together: Any, session: SharedSession, change: Change) -> None:
+        names = keys(session.session)
+        together.evalsha(self._scripts.get(WRITE, _UNKNOWN), 3, *names, *change.arguments(self.owner))
+        if change.about:
+            together.sadd(SESSIONS, session.session)
+        if session.farewell is not None:
+            together.evalsha(self._scripts.get(session.farewell, _UNKNOWN), 3, *names, self.owner)
+            if session.farewell is REMOVE:
+                together.srem(SESSIONS, session.session)
+
+
+_UNKNOWN = "0" * 40
+
+
+def _answer(reply: Any) -> Answer:
+    """What Redis says. Raises what it might say otherwise in a moment: it has no room, or is not the master."""
+    if type(reply) is ResponseError and not str(reply).startswith(_PASSING):
+        log.error("Redis refuses a session", reason=str(reply))
+        return Answer.LOST
+    if isinstance(reply, Exception):
+        raise reply
+    return Answer(reply.decode())
+
+
+async def _await(reply: Any) -> Any:
+    """redis-py's types are for both of its clients, the one that blocks too."""
+    return await cast("Awaitable[Any]", reply)

@@ -1,0 +1,175 @@
+"""Gateways that share a Redis: the session goes on at any of them, and its transcript is that of an unbroken one."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import redis
+from tests.cluster.servers import Server as Redis
+from tests.cluster.servers import redis_server
+from tests.conftest import PATIENCE, Server, running_server
+from tests.gateway.resume_driver import TALK, WEBM, Caller, acknowledged, as_if_unbroken, finals, indexed, raw
+from tests.gateway.stream_driver import END, Heard, transcribed
+from tests.waiting import until
+
+from twopass.cluster.state_scripts import SESSIONS, keys
+from twopass.gateway.messages import Ack, Ended, Segment
+
+INDEXED = {"framing": "indexed"}
+
+
+@dataclass
+class Pair:
+    """Two gateways with real models, and the Redis that they share; either can be started again."""
+
+    stack: ExitStack
+    directory: Path
+    config: Path
+    environment: dict[str, str]
+    redis: Redis
+    gateways: list[Server]
+    starts: int = 0
+
+    def start(self) -> Server:
+        """One more gateway."""
+        self.starts += 1
+        place = self.directory / str(self.starts)
+        place.mkdir()
+        return self.stack.enter_context(running_server(place, self.config, self.environment))
+
+    def end(self, which: int, number: signal.Signals) -> None:
+        """Send a gateway a signal and wait for its end."""
+        self.gateways[which].process.send_signal(number)
+        self.gateways[which].process.wait(PATIENCE)
+
+    def log(self) -> str:
+        """What all of them have logged."""
+        return "".join((self.directory / str(n) / "log").read_text() for n in range(1, self.starts + 1))
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory, small_config: Path, environment: dict[str, str]) -> Iterator[Pair]:
+    """Two gateways."""
+    directory = tmp_path_factory.mktemp("pair")
+    with ExitStack() as stack:
+        shared = stack.enter_context(redis_server())
+        text = small_config.read_text().replace("resume_seconds: 4, quiet_seconds: 120", "resume_seconds: 240")
+        path = directory / "shared.yaml"
+        path.write_text(f"{text}spool: {{url: '{shared.url}'}}\n")
+        pair = Pair(stack, directory, path, environment, shared, [])
+        pair.gateways = [pair.start(), pair.start()]
+        yield pair
+        assert "Traceback" not in pair.log()
+
+
+@pytest.fixture(scope="module")
+def unbroken(pair: Pair) -> list[Segment]:
+    """What a gateway makes of the talk when nothing happens."""
+    return asyncio.run(transcribed(pair.gateways[0].url, [TALK.pcm])).finals()
+
+
+async def forgotten(pair: Pair, session: str) -> None:
+    """Nothing of a finished session stays in Redis."""
+    with redis.Redis.from_url(pair.redis.url) as direct:
+        await until(lambda: not any(map(direct.exists, keys(session))), seconds=PATIENCE)
+        assert not direct.sismember(SESSIONS, session)
+
+
+async def test_a_session_moves_between_living_gateways(pair: Pair, unbroken: list[Segment]) -> None:
+    """Every connection at the other gateway: same words, every event once, and nothing stays behind."""
+    caller = Caller(pair.gateways[0].url)
+    await caller.begin([TALK.pcm[:100_000]], until=acknowledged(20_000))
+    for turn, until_ in enumerate((acknowledged(90_000), finals(1), acknowledged(110_000)), start=1):
+        caller.url = pair.gateways[turn % 2].url
+        await caller.go_on(raw(TALK.pcm), until=until_)
+    caller.url = pair.gateways[0].url
+    await caller.go_on(raw(TALK.pcm))
+    as_if_unbroken(caller, unbroken)
+    await forgotten(pair, caller.session)
+
+
+@pytest.mark.parametrize(
+    ("number", "fmt"),
+    [(signal.SIGTERM, "raw"), (signal.SIGKILL, "raw"), (signal.SIGKILL, "webm"), (signal.SIGKILL, "indexed")],
+)
+async def test_a_gateway_that_ends(pair: Pair, unbroken: list[Segment], number: signal.Signals, fmt: str) -> None:
+    """kill -9, or an orderly end, in mid-speech: the other gateway goes on at what was acknowledged as safe."""
+    fields = {"raw": {}, "webm": {"audio": {"encoding": "webm"}}, "indexed": {"audio": INDEXED}}[fmt]
+    sound = WEBM if fmt == "webm" else TALK.pcm
+    expected = (await transcribed(pair.gateways[1].url, [WEBM], **fields)).finals() if fmt == "webm" else unbroken
+    pieces = indexed(TALK.pcm)[:50] if fmt == "indexed" else [sound[: len(sound) * 2 // 3]]
+    caller = Caller(pair.gateways[0].url)
+    await caller.begin(pieces, until=acknowledged(60_000), **fields)
+    safe = max(ack.samples for ack in caller.heard.of(Ack) if ack.durable)
+    await asyncio.to_thread(pair.end, 0, number)
+    pair.gateways.pop(0)
+    caller.url = pair.gateways[0].url
+    if fmt == "indexed":
+        await caller.go_on(lambda resumed: [*indexed(TALK.pcm, resumed.next_sample), END])
+        assert safe <= caller.resumed[0].next_sample
+    else:
+        await caller.go_on(raw(sound, 4_000))
+    as_if_unbroken(caller, expected)
+    await forgotten(pair, caller.session)
+    pair.gateways.append(await asyncio.to_thread(pair.start))
+
+
+async def test_redis_that_is_killed_and_comes_back(pair: Pair, unbroken: list[Segment]) -> None:
+    """The session goes on meanwhile, and says that it is not safe; afterwards another gateway can go on with it."""
+    caller = Caller(pair.gateways[0].url)
+    gone = False
+
+    def unsafe(heard: Heard) -> bool:
+        nonlocal gone
+        if not gone and acknowledged(30_000)(heard):
+            pair.redis.kill()
+            gone = True
+        return gone and "not_durable" in heard.codes
+
+    await caller.begin(indexed(TALK.pcm)[:30], audio=INDEXED, until=unsafe)
+    pair.redis.start()
+    pair.redis.listening()
+    again = len(caller.heard.of(Ack))
+    await caller.go_on(
+        lambda resumed: indexed(TALK.pcm[: 40 * 6_400], resumed.next_sample),
+        until=lambda heard: any(ack.durable for ack in heard.of(Ack)[again:]),
+    )
+    caller.url = pair.gateways[1].url
+    await caller.go_on(lambda resumed: [*indexed(TALK.pcm, resumed.next_sample), END])
+    assert ["not_durable"] == caller.heard.codes
+    caller.heard.messages = [each for each in caller.heard.messages if each not in caller.heard.errors]
+    as_if_unbroken(caller, unbroken)
+
+
+async def test_who_has_no_token_moves_no_session(pair: Pair, unbroken: list[Segment]) -> None:
+    """A wrong token is refused at the other gateway, and the session's own client notices nothing."""
+    caller = Caller(pair.gateways[0].url)
+    await caller.begin([TALK.pcm[:100_000]], until=acknowledged(20_000))
+    stranger = Caller(pair.gateways[1].url, session=caller.session, token="x" * 32)
+    with pytest.raises(AssertionError, match="unknown_session"):
+        await stranger.go_on(raw(TALK.pcm))
+    await caller.go_on(raw(TALK.pcm))
+    as_if_unbroken(caller, unbroken)
+
+
+async def test_audio_that_nobody_needs_is_not_kept(pair: Pair) -> None:
+    """Of a session of minutes only the last seconds are in Redis; the other gateway goes on from them."""
+    pcm = TALK.pcm * 4
+    pieces = indexed(pcm)
+    whole = (await transcribed(pair.gateways[0].url, [*pieces], audio=INDEXED)).finals()
+    caller = Caller(pair.gateways[0].url)
+    almost = len(pcm) // 2 - 16_000
+    await caller.begin(pieces, audio=INDEXED, until=acknowledged(almost))
+    with redis.Redis.from_url(pair.redis.url) as direct:
+        kept = sum(map(len, direct.lrange(keys(caller.session).frames, 0, -1)))
+        assert 0 < kept < len(pcm) * 2 // 3
+    caller.url = pair.gateways[1].url
+    await caller.go_on(lambda resumed: [*indexed(pcm, resumed.next_sample), END])
+    assert caller.heard.of(Ended)
+    as_if_unbroken(caller, whole)
