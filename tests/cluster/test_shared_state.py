@@ -171,5 +171,5 @@ async def test_audio_that_nobody_needs_is_not_kept(pair: Pair) -> None:
         assert 0 < kept < len(pcm) * 2 // 3
     caller.url = pair.gateways[1].url
     await caller.go_on(lambda resumed: [*indexed(pcm, resumed.next_sample), END])
-    assert caller.heard.of(Ended)
+    assert caller.heard.of(Ended), (caller.heard.code, caller.heard.reason, caller.heard.codes)
     as_if_unbroken(caller, whole)

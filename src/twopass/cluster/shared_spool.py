@@ -22,7 +22,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 from twopass.cluster.shared_session import Change, Loaded, SharedSession
 from twopass.cluster.state_scripts import LEAVE, REMOVE, SESSIONS, TAKE, WRITE, Answer, alive, keys, wanted
 from twopass.errors import ConfigError, StateUnavailable
-from twopass.keeping import About, nobody_wants
+from twopass.keeping import About, nobody_cares
 from twopass.spool import SpoolSettings
 
 try:
@@ -75,7 +75,8 @@ class SharedSpool:
     patience = 1.0
 
     def __init__(self, redis: Redis, settings: SpoolSettings) -> None:
-        self.wanted: Callable[[str], None] = nobody_wants
+        self.wanted: Callable[[str], None] = nobody_cares
+        self.lost: Callable[[str], None] = nobody_cares
         self.owner = secrets.token_hex(8)
         self._redis = redis
         self._set = settings
@@ -146,15 +147,27 @@ class SharedSpool:
             return False
 
     async def _let_go(self, session: str) -> str | None:
-        """Ask the session's owner to let it go, and wait for that a little. Who has it then; None if it is over."""
+        """
+        Ask the session's owner to let it go, and wait for that a little. Who has it then; None if it is over.
+
+        Raises StateUnavailable if that is us: it comes or goes just now.
+        """
         owner = await self._owner(session)
-        if owner and (owner == self.owner or await _await(self._redis.publish(wanted(owner), session))):
+        if owner and (owner == self.owner or await self._asked(owner, session)):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_ASKED_SECONDS):
                     while await self._owner(session) == owner:  # noqa: ASYNC110 - Redis is asked
                         await asyncio.sleep(_POLL_SECONDS)
             owner = await self._owner(session)
+        if owner == self.owner:
+            raise StateUnavailable("The session is on its way.", fix="Resume it in a moment.")
         return owner
+
+    async def _asked(self, owner: str, session: str) -> bool:
+        """Whether a server that lives has heard that its session is wanted."""
+        if not await _await(self._redis.exists(alive(owner))):
+            return False
+        return bool(await _await(self._redis.publish(wanted(owner), session)))
 
     async def _owner(self, session: str) -> str | None:
         owner = await _await(self._redis.hget(keys(session).about, "owner"))
@@ -249,21 +262,29 @@ class SharedSpool:
             self._since = asyncio.get_running_loop().time()
             try:
                 answers = await self._send(changes)
-            except _FAILURES as error:
-                if not self._failed:
-                    log.error("sessions are not kept: Redis is away", error=type(error).__name__)
-                self._failed = True
+            except Exception as error:  # whatever it is, the next try may go well
+                self._fail(error)
                 for session, _ in changes:
                     self.write(session)
                 await asyncio.sleep(_AGAIN_SECONDS)
-                continue
-            if self._failed:
-                log.info("sessions are kept again")
-            self._failed, self._since = False, None
-            for (session, change), answer in zip(changes, answers, strict=True):
-                session.answered(change, answer)
-                if answer is Answer.TAKEN:
-                    self.wanted(session.session)
+            else:
+                self._recovered()
+                for (session, change), answer in zip(changes, answers, strict=True):
+                    session.answered(change, answer)
+                    if answer is Answer.TAKEN:
+                        self.lost(session.session)
+
+    def _fail(self, error: Exception) -> None:
+        if not self._failed:
+            log.error(
+                "sessions are not kept now", error=type(error).__name__, exc_info=not isinstance(error, _FAILURES)
+            )
+        self._failed = True
+
+    def _recovered(self) -> None:
+        if self._failed:
+            log.info("sessions are kept again")
+        self._failed, self._since = False, None
 
     async def _send(self, changes: Sequence[tuple[SharedSession, Change]]) -> Sequence[Answer]:
         """Raises RedisError, OSError."""

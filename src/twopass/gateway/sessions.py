@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Coroutine, Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -34,6 +35,7 @@ log = structlog.get_logger()
 _TICK_SECONDS = 0.5
 _TICKS_PER_CLEANING = 40
 _RECORDS_AT_ONCE = 100
+_RELOADING_AT_ONCE = 8
 _MOST_BACKLOG = 1 << 20
 _BACKLOG_SECONDS = 0.01
 _FORMAT = 2
@@ -51,10 +53,12 @@ class Sessions:
         self._limit = limit
         self._keeper = keeper
         self._held: dict[str, HeldSession] = {}
-        self._recovering = asyncio.Lock()
+        self._coming: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._reloading = asyncio.Semaphore(_RELOADING_AT_ONCE)
         self._stopping = False
         if keeper is not None:
             keeper.wanted = self._let_go
+            keeper.lost = self._lose
         self._dropping: set[asyncio.Task[None]] = set()
         self.settings = settings
 
@@ -161,40 +165,51 @@ class Sessions:
 
     async def recover(self) -> None:
         """Go on with what other processes have left: an earlier one, or one that stops just now."""
-        async with self._recovering:
-            if self._keeper is not None:
-                async for kept in self._keeper.left_behind():
+        if self._keeper is not None:
+            async for kept in self._keeper.left_behind():
+                async with self._alone(kept.session):
                     await self._recover(kept)
 
     async def _take(self, session: str, token_hash: str) -> None:
-        """Go on with one, wherever it is."""
+        """Go on with one, wherever it is. Raises StateUnavailable."""
 
         def allowed(about: About) -> bool:
             return hmac.compare_digest(str(about.get("token")), token_hash)
 
-        async with self._recovering:
+        async with self._alone(session):
             if self._keeper is not None and session not in self._held:
                 kept = await self._keeper.take(session, allowed)
                 if kept is not None:
                     await self._recover(kept)
 
-    async def _recover(self, kept: Kept) -> None:
-        if self._stopping:
-            kept.close()
-            return
-        try:
-            about = kept.about
-            if about["format"] != _FORMAT:
-                raise ValueError(f"format {about['format']}")
-            start = messages.Start.model_validate(about["start"])
-            account = Account(**about["account"])
-            held = await self._hold(kept.session, start, None, about["token"], account)
-            await self._reload(held, kept)
-        except Exception as error:  # one that is damaged must not stop the others
-            kept.close()
-            log.error("session cannot be recovered: it stays", session=kept.session, reason=type(error).__name__)
+    def _alone(self, session: str) -> asyncio.Lock:
+        """Nobody else here may bring this session."""
+        lock = self._coming.get(session)
+        if lock is None:
+            self._coming[session] = lock = asyncio.Lock()
+        return lock
 
-    async def _reload(self, held: HeldSession, kept: Kept) -> None:
+    async def _recover(self, kept: Kept) -> None:
+        async with self._reloading:
+            if self._stopping:
+                kept.close()
+                return
+            try:
+                await self._reload(kept)
+            except Exception as error:  # one that is damaged must not stop the others
+                kept.close()
+                log.error("session cannot be recovered: it stays", session=kept.session, reason=type(error).__name__)
+
+    async def _begun(self, kept: Kept) -> HeldSession:
+        """The session as it was when it began."""
+        about = kept.about
+        if about["format"] != _FORMAT:
+            raise ValueError(f"format {about['format']}")
+        start = messages.Start.model_validate(about["start"])
+        return await self._hold(kept.session, start, None, about["token"], Account(**about["account"]))
+
+    async def _reload(self, kept: Kept) -> None:
+        held = await self._begun(kept)
         session, intake = held.session, held.intake
         for number, record in enumerate(kept.records()):
             session.replay([record])
@@ -224,11 +239,18 @@ class Sessions:
         log.info("session recovered", session=session.id, seconds=round(session.next_sample / SAMPLE_RATE, 1))
 
     def _let_go(self, session: str) -> None:
-        """Another process goes on with it."""
+        """Its client wants to go on with it elsewhere."""
+        self._move(session, TakenOver("The session goes on at another server.", fix="Go on there."))
+
+    def _lose(self, session: str) -> None:
+        """Another server has it, perhaps without a client."""
+        self._move(session, ServerStopping("The session goes on elsewhere.", fix="Resume it."))
+
+    def _move(self, session: str, why: TwopassError) -> None:
         held = self._held.pop(session, None)
         if held is not None:
             log.info("session moves", session=session)
-            held.dismiss(TakenOver("The session goes on at another server.", fix="Go on there."))
+            held.dismiss(why)
             self._soon(held.suspend())
 
     # -- time -------------------------------------------------------------------------------------------------------
@@ -292,8 +314,9 @@ class Sessions:
         told to come back; the others get their finals now, as far as there is time.
         """
         self._stopping = True
-        async with self._recovering:
-            pass  # what is being recovered is one of them
+        async with contextlib.AsyncExitStack() as all_of_it:  # what is being reloaded is one of them
+            for _ in range(_RELOADING_AT_ONCE):
+                await all_of_it.enter_async_context(self._reloading)
         lasting = [held for held in self._held.values() if held.lasting]
         passing = [held for held in self._held.values() if not held.lasting]
         for held in lasting:
