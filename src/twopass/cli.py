@@ -19,7 +19,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from twopass import compare_cli, keys_cli, playing, recognizers, report_cli, serving, size_cli, standin_cli, worker_cli
+from twopass import (
+    cluster_cli,
+    compare_cli,
+    keys_cli,
+    playing,
+    recognizers,
+    report_cli,
+    serving,
+    size_cli,
+    standin_cli,
+    worker_cli,
+)
 from twopass import config as configuration
 from twopass.audio import Encoding
 from twopass.client import Client
@@ -43,6 +54,7 @@ models_app = typer.Typer(help="Whisper weights on this machine.", no_args_is_hel
 app.add_typer(models_app, name="models")
 app.add_typer(keys_cli.app, name="keys")
 app.add_typer(report_cli.app, name="report")
+app.add_typer(cluster_cli.app, name="cluster")
 app.command()(standin_cli.standin)
 app.command()(compare_cli.compare)
 app.command()(size_cli.size)

@@ -8,13 +8,12 @@ that cannot be used is replaced by the profile's fallback, with a notice that sa
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -30,9 +29,11 @@ from twopass.errors import ConfigError, RecognizerUnavailable
 from twopass.journal import Journal
 from twopass.lane import SessionParts
 from twopass.lineup import Line, Lineup
+from twopass.opening import Opening
 from twopass.racing import Race
 from twopass.recognizers import Capabilities, Progress, StreamingRecognizer, StreamOptions, UtteranceRecognizer
 from twopass.second_pass import Rewrites, SecondPass, SecondPassSettings
+from twopass.second_pass_watch import Watch
 from twopass.segmenter import SegmenterSettings
 from twopass.session import Session
 from twopass.shadow.beside import ALONE, Beside
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from twopass.cluster.dispatch import Dispatch
 
 log = structlog.get_logger()
-_R = TypeVar("_R", bound=StreamingRecognizer | UtteranceRecognizer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,12 @@ class _Opened:
 
 
 class Engine:
-    """The models and the queues in front of them. Open it before use, close it after."""
+    """
+    The models and the queues in front of them. Open it before use, close it after.
+
+    Attributes:
+        second_passes: What the profiles' second passes have to do.
+    """
 
     def __init__(
         self,
@@ -97,7 +102,10 @@ class Engine:
         self._pricer = Pricer(cards.cards, cards.machines)
         self._convert = partial(converted, cards, config.ledger.currency)
         self._profiles: dict[str, _Opened] = {}
-        self._recognizers: dict[str, StreamingRecognizer | UtteranceRecognizer] = {}
+        self.second_passes = {
+            name: Watch(here=profile.second_pass.dispatch == IN_PROCESS) for name, profile in config.profiles.items()
+        }
+        self._opening = Opening()
         self._dispatches: dict[str, Dispatch] = {}
         self._queues: dict[tuple[int, SecondPassSettings], SecondPass] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -147,8 +155,7 @@ class Engine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for dispatch in self._dispatches.values():
             await dispatch.close()
-        for recognizer in self._recognizers.values():
-            await recognizer.close()
+        await self._opening.close()
         await self._voice.close()
 
     async def speakers(self, profile: str) -> tuple[Speaker, Speaker]:
@@ -209,7 +216,7 @@ class Engine:
             return None
         part, till = shadow.recognizer, Till(self._pricer, self._convert, self._sink)
         try:
-            # In a thread: see `_recognizer`.
+            # In a thread: see `Opening`.
             recognizer = await asyncio.to_thread(recognizers.find(part.provider).streaming, part.settings)
         except RecognizerUnavailable as error:
             log.error("no shadows: the recognizer cannot be used", provider=part.provider, reason=str(error))
@@ -232,8 +239,10 @@ class Engine:
         await self.warm()  # what opens a profile meanwhile would open it with its fallback
         problems = []
         for name, profile in self._config.profiles.items():
-            firsts = (profile.first_pass, *profile.first_pass.failover)
-            for part, kind in (*((first, "streaming") for first in firsts), (profile.second_pass, "utterance")):
+            parts = [(first, "streaming") for first in (profile.first_pass, *profile.first_pass.failover)]
+            if profile.second_pass.dispatch == IN_PROCESS:  # else the weights are needed at the workers, not here
+                parts.append((profile.second_pass, "utterance"))
+            for part, kind in parts:
                 try:
                     await self._fetch(part, kind, progress)
                 except (ConfigError, RecognizerUnavailable) as error:
@@ -245,7 +254,7 @@ class Engine:
 
     async def _fetch(self, part: PassConfig, kind: str, progress: Progress) -> None:
         try:
-            await self._recognizer(part, kind)
+            await self._opening.itself(part, kind)
         except RecognizerUnavailable:
             await asyncio.to_thread(recognizers.find(part.provider).fetch, part.settings, progress)
 
@@ -263,14 +272,14 @@ class Engine:
             if name not in self._profiles:
                 lineup, first_notice = await self._lineup(profile.first_pass)
                 second, second_notice = await self._second_pass(name, profile)
-                self._profiles[name] = _Opened(lineup, second, first_notice, second_notice)
+                watched = self.second_passes[name].over(second)
+                self._profiles[name] = _Opened(lineup, watched, first_notice, second_notice)
             return self._profiles[name]
 
     async def _second_pass(self, name: str, profile: Profile) -> tuple[Rewrites, str | None]:
         part = profile.second_pass
         if part.dispatch == IN_PROCESS:
-            recognizer, notice = await self._with_fallback(part, "utterance")
-            assert isinstance(recognizer, UtteranceRecognizer)
+            recognizer, notice = await self._opening.utterance(part)
             return self._queue(recognizer, profile.second_pass_run), notice
         from twopass.cluster.dispatch import RemoteSecondPass  # here: most servers have no workers elsewhere
 
@@ -278,18 +287,19 @@ class Engine:
         return RemoteSecondPass(dispatch, name, await _elsewhere(part), profile.second_pass_run), None
 
     async def _dispatch(self, url: str) -> Dispatch:
-        """The connection to the workers at a broker. Raises BrokerUnavailable."""
+        """
+        The connection to the workers at a broker. While the broker is away sessions begin all the same, and what it
+        does not bring in time keeps the first pass's words. Raises ConfigError if it never can be used.
+        """
         from twopass.cluster.broker import BrokerSettings, broker_for
         from twopass.cluster.dispatch import Dispatch
+        from twopass.cluster.reaching import reached
 
         if url not in self._dispatches:
-            dispatch = Dispatch(await broker_for(BrokerSettings(url)))
-            try:
-                await dispatch.open()
-            except BaseException:
-                await dispatch.close()
-                raise
-            self._dispatches[url] = dispatch
+            settings = BrokerSettings(url)
+            await broker_for(settings)  # to know at once whether it can be used
+            self._dispatches[url] = dispatch = Dispatch(partial(reached, settings))
+            self._tasks.add(asyncio.create_task(dispatch.open()))
         return self._dispatches[url]
 
     async def _lineup(self, part: PassConfig) -> tuple[Lineup, str | None]:
@@ -313,39 +323,11 @@ class Engine:
         return tuple(lines), " ".join(notices) or None
 
     async def _racing(self, part: PassConfig) -> tuple[StreamingRecognizer, str | None]:
-        recognizer, notice = await self._with_fallback(part, "streaming")
-        assert isinstance(recognizer, StreamingRecognizer)
+        recognizer, notice = await self._opening.streaming(part)
         if part.race is None:
             return recognizer, notice
-        rival, _ = await self._with_fallback(part.race, "streaming")
-        assert isinstance(rival, StreamingRecognizer)
+        rival, _ = await self._opening.streaming(part.race)
         return Race((recognizer, rival)), notice
-
-    async def _with_fallback(
-        self, part: PassConfig, kind: str
-    ) -> tuple[StreamingRecognizer | UtteranceRecognizer, str | None]:
-        try:
-            return await self._recognizer(part, kind), None
-        except RecognizerUnavailable as error:
-            if part.fallback is None:
-                raise
-            recognizer, _ = await self._with_fallback(part.fallback, kind)
-            log.warning("fallback in use", provider=part.provider, fallback=part.fallback.provider, reason=str(error))
-            return recognizer, f"{error.message} {part.fallback.provider} stands in for it. {error.fix}".strip()
-
-    async def _recognizer(self, part: PassConfig, kind: str) -> StreamingRecognizer | UtteranceRecognizer:
-        key = json.dumps([kind, part.provider, dict(part.settings)], sort_keys=True, default=str)
-        if key not in self._recognizers:
-            provider = recognizers.find(part.provider)
-            # In a thread: it may import heavy packages, and ask a driver for its devices.
-            recognizer: Any = await asyncio.to_thread(getattr(provider, kind), part.settings)
-            try:
-                await recognizer.open()
-            except BaseException:  # also when the server ends meanwhile: its process must not stay behind
-                await recognizer.close()
-                raise
-            self._recognizers[key] = recognizer
-        return self._recognizers[key]
 
     def _queue(self, recognizer: UtteranceRecognizer, settings: SecondPassSettings) -> SecondPass:
         key = (id(recognizer), settings)

@@ -84,12 +84,10 @@ class Keeper(Protocol):
     All places.
 
     Attributes:
-        wanted: Called with the name of a session of ours that a client wants to go on with at another process.
-        lost: The same for one that another process has got already.
+        wanted: Called with the name of a session of ours that another process wants, or has got already.
     """
 
     wanted: Callable[[str], None]
-    lost: Callable[[str], None]
 
     async def open(self) -> None:
         """Before anything else."""
@@ -113,5 +111,5 @@ class Keeper(Protocol):
         """Remove what has been kept for long enough. May take a while."""
 
 
-def nobody_cares(session: str) -> None:
-    """What `wanted` and `lost` are where sessions do not move."""
+def nobody_wants(session: str) -> None:
+    """What `wanted` is where sessions do not move."""

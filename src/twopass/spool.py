@@ -30,7 +30,7 @@ import structlog
 
 from twopass import journal
 from twopass.journal import Record, nothing
-from twopass.keeping import About, Place, nobody_cares
+from twopass.keeping import About, Place, nobody_wants
 
 log = structlog.get_logger()
 
@@ -66,8 +66,7 @@ class Spool:
     """The directory of one server, or of several: each session belongs to the process that has locked it."""
 
     def __init__(self, directory: Path, settings: SpoolSettings) -> None:
-        self.wanted: Callable[[str], None] = nobody_cares
-        self.lost: Callable[[str], None] = nobody_cares
+        self.wanted: Callable[[str], None] = nobody_wants
         self._directory = directory
         self.settings = settings
         self.used = 0

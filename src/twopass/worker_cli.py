@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
-from prometheus_client import CollectorRegistry, start_http_server
 
 from twopass import config as configuration
 from twopass.config import IN_PROCESS, Config
@@ -19,6 +16,10 @@ from twopass.cost.prices.cards import load_cards
 from twopass.cost.usage.treasury import open_treasury, running
 from twopass.errors import ConfigError
 from twopass.main_loop import run
+
+if TYPE_CHECKING:
+    from twopass.cluster.broker import BrokerSettings
+    from twopass.cluster.worker import WorkerSettings
 
 log = structlog.get_logger()
 
@@ -42,15 +43,23 @@ def worker(
     ack_seconds: Annotated[
         float, typer.Option(min=1, help="If this worker is not heard of for so long, others get what it has.")
     ] = 30.0,
+    drain_seconds: Annotated[
+        float, typer.Option(min=0, help="How long it may take to end; others get what is not answered by then.")
+    ] = 60.0,
     metrics_host: Annotated[str, typer.Option(help="Address for Prometheus.")] = "127.0.0.1",
     metrics_port: Annotated[
-        int | None, typer.Option(min=0, max=65_535, help="Port for Prometheus; 0 takes a free one. Default: none.")
+        int | None, typer.Option(min=0, max=65_535, help="Port of /metrics, /healthz and /readyz; 0 takes a free one.")
     ] = None,
 ) -> None:
     """Hear utterances for gateways: the second passes of all profiles. SIGTERM gives back what is not begun."""
+    # Here: it takes a while to import, and other commands do without.
+    from twopass.cluster.broker import BrokerSettings
+    from twopass.cluster.worker import WorkerSettings
+
     settings = configuration.load(config or configuration.default_path())
     listen = None if metrics_port is None else (metrics_host, metrics_port)
-    run(_work(settings, broker or _configured(settings), ack_seconds, room, listen))
+    address = BrokerSettings(broker or _configured(settings), ack_seconds=ack_seconds)
+    run(_work(settings, address, WorkerSettings(room, drain_seconds=drain_seconds), listen))
 
 
 def _configured(config: Config) -> str:
@@ -62,23 +71,27 @@ def _configured(config: Config) -> str:
     return urls.pop()
 
 
-async def _work(config: Config, url: str, ack_seconds: float, room: int, listen: tuple[str, int] | None) -> None:
-    from twopass.cluster.broker import BrokerSettings, broker_for
+async def _work(
+    config: Config, broker: BrokerSettings, settings: WorkerSettings, listen: tuple[str, int] | None
+) -> None:
+    from twopass.cluster.broker import broker_for
     from twopass.cluster.hearers import Hearers
-    from twopass.cluster.worker import Worker, WorkerSettings
+    from twopass.cluster.reaching import reached
+    from twopass.cluster.worker import Worker
     from twopass.cluster.worker_metrics import WorkerMetrics
+    from twopass.cluster.worker_port import watchable
 
-    broker, settings, metrics = BrokerSettings(url, ack_seconds=ack_seconds), WorkerSettings(room), WorkerMetrics()
+    metrics = WorkerMetrics()
     cards = load_cards(config.ledger.prices, config.ledger.exchange, config.prices)
     hearers = Hearers(config, metrics)
-    connection = await broker_for(broker)
-    with _served(metrics.registry, listen):
-        # This machine costs money whether it works or not (`ledger.provisioned`). What an utterance cost goes back to
-        # the session that it belongs to, and its gateway writes it down.
-        async with running(open_treasury(config.ledger.settings, cards)):
+    await broker_for(broker)  # to know at once whether it can be used
+    with watchable(metrics, listen):
+        # This machine costs money whether it works or not. What an utterance cost goes back to the session that it
+        # belongs to, and its gateway writes it down.
+        async with running(open_treasury(config.ledger.worker_settings, cards)):
             try:
                 await hearers.open()
-                working = Worker(connection, hearers.by_profile, settings, metrics)
+                working = Worker(await reached(broker), hearers.by_profile, settings, metrics)
                 for number in (signal.SIGINT, signal.SIGTERM):
                     asyncio.get_running_loop().add_signal_handler(number, working.drain)
                 log.info("worker begins", broker=broker.shown, name=settings.name, profiles=list(hearers.by_profile))
@@ -86,24 +99,3 @@ async def _work(config: Config, url: str, ack_seconds: float, room: int, listen:
             finally:
                 await hearers.close()
     log.info("worker has ended", name=settings.name)
-
-
-@contextlib.contextmanager
-def _served(registry: CollectorRegistry, listen: tuple[str, int] | None) -> Iterator[None]:
-    """With the metrics for whoever asks. Raises ConfigError if the port is taken."""
-    if listen is None:
-        yield
-        return
-    host, port = listen
-    try:
-        server, thread = start_http_server(port, host, registry)
-    except OSError as error:
-        fix = "Choose another one with --metrics-port, or 0 for any free one."
-        raise ConfigError(f"Cannot listen on {host}:{port}: {error.strerror}.", fix=fix) from None
-    log.info("metrics", url=f"http://{host}:{server.server_port}/metrics")
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

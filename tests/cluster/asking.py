@@ -16,9 +16,9 @@ from tests.cluster.servers import Server, end_with_parent
 from tests.scripted import ScriptedUtterances, numbered, spoken
 from tests.waiting import until
 
-from twopass.cluster.broker import broker_for
 from twopass.cluster.dispatch import Dispatch, RemoteSecondPass
-from twopass.cluster.worker import Hearer, Worker, WorkerSettings
+from twopass.cluster.hearing import Hearer
+from twopass.cluster.worker import Worker, WorkerSettings
 from twopass.cluster.worker_metrics import Observed, WorkerMetrics
 from twopass.recognizers import Capabilities, StreamOptions, UtteranceAudio
 from twopass.second_pass import Job, SecondPass, SecondPassSettings
@@ -81,7 +81,7 @@ async def working(
     observed = Observed(recognizer, metrics)
     queue = SecondPass(observed, SecondPassSettings(batch_wait_ms=1))
     hearers = {"numbers": Hearer(queue, observed)}
-    worker = Worker(await broker_for(server.broker()), hearers, WorkerSettings(**settings), metrics)
+    worker = Worker(await server.connected(), hearers, WorkerSettings(**settings), metrics)
     running = asyncio.create_task(worker.run())
     try:
         yield worker, metrics
@@ -120,7 +120,7 @@ class Gateway:
 @contextlib.asynccontextmanager
 async def gateway(server: Server) -> AsyncIterator[Gateway]:
     """A gateway that is connected."""
-    dispatch = Dispatch(await server.connected())
+    dispatch = Dispatch(server.connected)
     await dispatch.open()
     try:
         yield Gateway(dispatch)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,10 +19,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from twopass.cluster.broker import Broker, BrokerSettings, broker_for
-from twopass.errors import BrokerUnavailable
+from twopass.cluster.local import servers
+from twopass.cluster.local.keeping import end_with_parent as end_with_parent
+from twopass.cluster.local.ports import free_ports
+from twopass.errors import BrokerUnavailable, ConfigError
 
 GIVE_UP_SECONDS = 240.0
-_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 
 @dataclass
@@ -99,12 +98,6 @@ class Server:
                 return broker
 
 
-def end_with_parent() -> None:
-    """Tests that are killed leave no process behind (on Linux, which can do that)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def free_port() -> int:
     """A port that nobody has."""
     with socket.socket() as sock:
@@ -140,13 +133,28 @@ def _running(server: Server) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
+def _installed(make: servers.Make, **settings: Any) -> Iterator[Server]:
+    """As `twopass cluster up` starts it."""
+    with _home() as home, contextlib.ExitStack() as running:
+        try:
+            programs = make(home, free_ports())
+        except ConfigError as error:
+            pytest.skip(str(error))
+        for program in programs:
+            if program.before:
+                done = subprocess.run(program.before, capture_output=True, text=True, check=False)
+                assert done.returncode == 0, done.stderr
+            environment = os.environ | dict(program.environment)
+            server = Server(program.address, home, program.command, environment, settings)
+            running.enter_context(_running(server))
+        yield server
+
+
+@contextlib.contextmanager
 def nats_server() -> Iterator[Server]:
     """NATS with JetStream on the disk."""
-    program, port = _program("nats-server"), free_port()
-    with _home() as home:
-        command = [program, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(home / "data")]
-        with _running(Server(f"nats://127.0.0.1:{port}", home, command)) as server:
-            yield server
+    with _installed(servers.nats) as server:
+        yield server
 
 
 @contextlib.contextmanager
@@ -163,78 +171,15 @@ def redis_server() -> Iterator[Server]:
 @contextlib.contextmanager
 def rabbit_server() -> Iterator[Server]:
     """RabbitMQ, with a port mapper of its own that ends with it."""
-    _program("rabbitmq-server")
-    erlang = _program("epmd")
-    # What is on the path only changes the user, and hands on no variables.
-    program = max(Path("/usr/lib/rabbitmq").glob("lib/*/sbin/rabbitmq-server"), default=None)
-    if program is None:
-        pytest.skip("rabbitmq-server is not where Debian puts it")
-    port, mapper, between = free_port(), free_port(), free_port()
-    with _home() as home:
-        environment = os.environ | {
-            "HOME": str(home),  # for the Erlang cookie
-            "RABBITMQ_NODENAME": "twopass@localhost",
-            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODE_PORT": str(port),
-            "RABBITMQ_DIST_PORT": str(between),
-            "RABBITMQ_MNESIA_BASE": str(home / "data"),
-            "RABBITMQ_LOG_BASE": str(home / "logs"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "plugins"),
-            "RABBITMQ_CONFIG_FILE": str(home / "none"),
-            "RABBITMQ_ALLOW_INPUT": "1",  # no shell between us and the server, which would outlive it
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-noinput +sbwt none +S 2:2",
-            "ERL_EPMD_PORT": str(mapper),
-            "ERL_EPMD_ADDRESS": "127.0.0.1",
-        }
-        names = Server(
-            f"epmd://127.0.0.1:{mapper}", home, [erlang, "-port", str(mapper), "-address", "127.0.0.1"], environment
-        )
-        served = Server(f"amqp://guest:guest@127.0.0.1:{port}/", home, [str(program)], environment)
-        # The mapper first, else RabbitMQ would start one that nobody ends.
-        with _running(names), _running(served) as server:
-            yield server
-
-
-KAFKA_VARIABLE = "TWOPASS_KAFKA"
-_KAFKA_JARS = Path("~/.cache/twopass/kafka")
-_KAFKA = """\
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-controller.listener.names=CONTROLLER
-log.dirs={home}/data
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-group.min.session.timeout.ms=1000
-group.initial.rebalance.delay.ms=0
-auto.create.topics.enable=false
-num.recovery.threads.per.data.dir=1
-"""
+    with _installed(servers.rabbit) as server:
+        yield server
 
 
 @contextlib.contextmanager
 def kafka_server() -> Iterator[Server]:
     """Kafka without ZooKeeper. tests/cluster/kafka.xml says how to get it."""
-    java = _program("java")
-    jars = Path(os.environ.get(KAFKA_VARIABLE) or _KAFKA_JARS).expanduser()
-    if not any(jars.glob("kafka_*.jar")):
-        pytest.skip(f"Kafka is not installed here (no jars in {KAFKA_VARIABLE}; see tests/cluster/kafka.xml)")
-    port, controller = free_port(), free_port()
-    with _home() as home:
-        settings = home / "server.properties"
-        settings.write_text(_KAFKA.format(port=port, controller=controller, home=home))
-        command = [java, "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*"]
-        formatted = [*command, "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", str(settings)]
-        done = subprocess.run(formatted, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        served = Server(
-            f"kafka://127.0.0.1:{port}", home, [*command, "kafka.Kafka", str(settings)], settings={"partitions": 4}
-        )
-        with _running(served) as server:
-            yield server
+    with _installed(servers.kafka, partitions=4) as server:
+        yield server
 
 
 SERVERS: Mapping[str, Callable[[], contextlib.AbstractContextManager[Server]]] = {

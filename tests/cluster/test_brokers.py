@@ -32,9 +32,16 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         yield running
 
 
-def behind(*brokers: str) -> pytest.MarkDecorator:
+@pytest.fixture
+def empty(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """The same for one test alone: nothing that another one has left is delivered."""
+    with SERVERS[request.param]() as running:
+        yield running
+
+
+def behind(*brokers: str, server: str = "server") -> pytest.MarkDecorator:
     """The test runs with these brokers, in the long form with all."""
-    return pytest.mark.parametrize("server", list(SERVERS) if LONG else brokers, indirect=True)
+    return pytest.mark.parametrize(server, list(SERVERS) if LONG else brokers, indirect=True)
 
 
 async def answered(asked: Sequence[Asked], count: int) -> None:
@@ -95,10 +102,10 @@ async def test_garbage_goes_to_the_dead_letters(server: Server) -> None:
     await broker.close()
 
 
-@behind("nats")
-async def test_a_worker_drains(server: Server) -> None:
+@behind("nats", server="empty")
+async def test_a_worker_drains(empty: Server) -> None:
     """SIGTERM: it answers what it decodes, gives back what it only holds, and ends by itself; nothing is lost."""
-    async with gateway(server) as asking, worker(server, "leaving", batch_seconds=0.5, room=40) as leaving:
+    async with gateway(empty) as asking, worker(empty, "leaving", batch_seconds=0.5, room=40) as leaving:
         asked = [asking.ask(f"session-{n}/0") for n in range(20)]
         await until(lambda: "batch" in leaving.said, seconds=PATIENCE)
         leaving.process.send_signal(signal.SIGTERM)
@@ -106,7 +113,7 @@ async def test_a_worker_drains(server: Server) -> None:
         await until(lambda: "drained" in leaving.said)
         await answered(asked, 1)
         assert not all(each.job.answer.done() for each in asked)
-        async with worker(server, "staying"):
+        async with worker(empty, "staying"):
             await all_answered(asked)
     assert [1] * len(asked) == costs(asked)
 

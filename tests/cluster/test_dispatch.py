@@ -15,7 +15,7 @@ from tests.scripted import ScriptedUtterances
 from tests.waiting import until
 
 from twopass.cluster.broker import Broker, BrokerSettings, Topic, broker_for
-from twopass.cluster.dispatch import Dispatch, RemoteSecondPass
+from twopass.cluster.dispatch import RemoteSecondPass
 from twopass.cluster.flac import from_flac
 from twopass.cluster.inbox import Inbox
 from twopass.cluster.wire import DeadLetter, Failure, Result, Utterance, Wish, decode, encode
@@ -187,15 +187,15 @@ async def test_jobs_survive_a_broker_that_loses_everything(server: Server) -> No
 
 
 async def test_a_broker_that_is_not_there_is_said(server: Server) -> None:
-    """A gateway that cannot begin says where it looked, without the password."""
+    """The error says where it was looked for, without the password."""
     server.kill()
     scheme, _, rest = server.url.partition("://")
-    dispatch = Dispatch(await broker_for(BrokerSettings(f"{scheme}://user:secret@{rest}", connect_seconds=1)))
+    broker = await broker_for(BrokerSettings(f"{scheme}://user:secret@{rest}", connect_seconds=1))
     with pytest.raises(BrokerUnavailable) as caught:
-        await dispatch.open()
+        await broker.open()
     assert server.url in caught.value.message
     assert "secret" not in str(caught.value)
-    await dispatch.close()
+    await broker.close()
     server.start()
 
 

@@ -110,7 +110,7 @@ async def test_a_dead_server_is_not_waited_for(server: Server, direct: redis.Red
     """Who does not listen any more is not asked; if it was only cut off, what it writes afterwards is refused."""
     async with gateway(server) as first, gateway(server) as second:
         session, lost = await written(first), list[str]()
-        first.lost = lost.append
+        first.wanted = lost.append
         first._tasks[2].cancel()  # it cannot hear who wants what
         await until(lambda: not direct.pubsub_numsub(f"twopass:wanted:{first.owner}")[0][1])
         other = await taken(second)

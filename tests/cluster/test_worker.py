@@ -78,7 +78,7 @@ async def test_batches_are_formed_across_sessions(server: Server) -> None:
         first = asking.ask("session/0")
         await until(lambda: recognizer.calls == [1])
         rest = [asking.ask(f"session-{n}/0") for n in range(8)]
-        await until(lambda: sum(each.job is not None for each in worker._held.values()) == 9)
+        await until(lambda: sum(each.job is not None for each in worker._hearing.held.values()) == 9)
         assert recognizer.gate is not None
         recognizer.gate.set()
         await all_answered([first, *rest])
@@ -205,12 +205,28 @@ async def test_a_guess_that_was_right_becomes_urgent(server: Server) -> None:
         guess.job.confirm(now + 1_000)
         guess.job.answer.add_done_callback(lambda _: done.append("guess"))
         job.job.answer.add_done_callback(lambda _: done.append("job"))
-        held = worker._held
+        held = worker._hearing.held
         await until(lambda: [False] * 3 == [each.job is None or each.job.speculative for each in held.values()])
         assert recognizer.gate is not None
         recognizer.gate.set()
         await all_answered([first, guess, job])
     assert ["guess", "job"] == done
+
+
+async def test_draining_does_not_wait_for_ever_for_a_broker(server: Server) -> None:
+    """It is away when the worker is to end: the worker ends, and another one hears what was not told."""
+    gate, well = asyncio.Event(), ScriptedUtterances()
+    recognizer = ScriptedUtterances(gate=gate)
+    async with gateway(server) as asking:
+        async with working(server, recognizer, drain_seconds=0.5):
+            asked = asking.ask("session/0")
+            await until(lambda: recognizer.calls == [1])
+            server.kill()
+            gate.set()
+        server.start()
+        async with working(server, well):
+            await all_answered([asked])
+    assert [1] == well.calls
 
 
 async def test_the_metrics_say_what_is_done(server: Server) -> None:

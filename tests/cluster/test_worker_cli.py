@@ -16,8 +16,13 @@ from tests.cluster.asking import CAPABILITIES, PATIENCE
 from tests.cluster.servers import Server, end_with_parent, redis_server
 from tests.waiting import until
 
+from twopass import worker_cli
 from twopass.audio import decode_file
 from twopass.cluster.dispatch import Dispatch, RemoteSecondPass
+from twopass.cluster.worker import WorkerSettings
+from twopass.config import Config, parse
+from twopass.cost.ledger.book import Ledger
+from twopass.cost.usage import treasury
 from twopass.recognizers import StreamOptions, UtteranceAudio
 from twopass.second_pass import SecondPassSettings
 from twopass.types import Clock, Usage
@@ -47,7 +52,7 @@ async def test_a_worker_hears_for_a_gateway(server: Server, small_config: Path, 
             env=environment,
             preexec_fn=end_with_parent,
         )
-    dispatch = Dispatch(await server.connected())
+    dispatch = Dispatch(server.connected)
     await dispatch.open()
     try:
         pcm = b"".join(piece[0] for piece in decode_file(SPEECH))
@@ -70,3 +75,39 @@ async def test_a_worker_hears_for_a_gateway(server: Server, small_config: Path, 
             process.kill()
             await process.wait()
         await dispatch.close()
+
+
+LEDGER = """\
+default: only
+profiles: {only: {first_pass: {provider: pocketsphinx}, second_pass: {provider: pocketsphinx}}}
+ledger:
+  url: sqlite:///DIRECTORY/ledger.sqlite
+  waiting: DIRECTORY/waiting
+  provisioned: {cpu_core: 4}
+  worker_provisioned: {gpu: 2}
+"""
+
+
+async def test_a_worker_counts_its_own_machines(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a configuration that it shares with gateways, the ledger gets the time of a worker's machines from it."""
+    monkeypatch.setattr(treasury, "_HEARTBEAT_SECONDS", 0.02)
+    config = parse(LEDGER.replace("DIRECTORY", str(tmp_path)))
+    working = asyncio.create_task(worker_cli._work(config, server.broker(), WorkerSettings(), None))
+    try:
+        book = tmp_path / "ledger.sqlite"
+        await until(lambda: working.done() or bool(book.exists() and _provisioned(config)), seconds=PATIENCE)
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+    assert {"gpu"} == _provisioned(config)
+
+
+def _provisioned(config: Config) -> set[str]:
+    assert config.ledger.url is not None
+    ledger = Ledger.open(config.ledger.url)
+    try:
+        return {row.sku for row in ledger.rows("SELECT sku FROM usage WHERE clock = 'provisioned'")}
+    finally:
+        ledger.close()

@@ -14,8 +14,10 @@ from typing import Any
 
 from tests.scripted import ScriptedUtterances
 
-from twopass.cluster.broker import BrokerSettings, broker_for
-from twopass.cluster.worker import Hearer, Worker, WorkerSettings
+from twopass.cluster.broker import BrokerSettings
+from twopass.cluster.hearing import Hearer
+from twopass.cluster.reaching import reached
+from twopass.cluster.worker import Worker, WorkerSettings
 from twopass.cluster.worker_metrics import Observed, WorkerMetrics
 from twopass.second_pass import SecondPass, SecondPassSettings
 
@@ -37,7 +39,7 @@ async def main(wishes: dict[str, Any]) -> None:
     metrics = WorkerMetrics()
     recognizer = Observed(ScriptedUtterances(max_batch=4, fault=fault), metrics)
     queue = SecondPass(recognizer, SecondPassSettings(hang_ms=3_600_000))
-    broker = await broker_for(BrokerSettings(**wishes["broker"]))
+    broker = await reached(BrokerSettings(**wishes["broker"]))
     settings = WorkerSettings(room=wishes.get("room", 8), name=wishes["name"])
     worker = Worker(broker, {"numbers": Hearer(queue, recognizer)}, settings, metrics)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.drain)

@@ -12,7 +12,7 @@ import asyncio
 import math
 import secrets
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ import structlog
 from twopass.cluster.broker import Broker, Topic
 from twopass.cluster.flac import to_flac
 from twopass.cluster.inbox import Delivery, Inbox
+from twopass.cluster.reaching import parted
 from twopass.cluster.wire import DeadLetter, JobId, Options, Result, Utterance, Wish, decode, encode
 from twopass.errors import BrokerUnavailable, WireError
 from twopass.recognizers import Capabilities, UtteranceAudio
@@ -68,31 +69,46 @@ class _Sent:
 
 
 class Dispatch:
-    """One gateway's connection to its workers, which all its second passes share."""
+    """
+    One gateway's connection to its workers, which all its second passes share.
 
-    def __init__(self, broker: Broker, name: str | None = None) -> None:
-        self._broker = broker
+    Args:
+        reach: Gives an open connection to the broker, however long that takes.
+    """
+
+    def __init__(self, reach: Callable[[], Awaitable[Broker]], name: str | None = None) -> None:
+        self._reach = reach
+        self._broker: Broker | None = None
+        self._opened = asyncio.Event()
         self._name = name or f"gateway-{secrets.token_hex(8)}"
         self._jobs: dict[int, _Sent] = {}
+        self._unanswered: dict[int, _Sent] = {}
         self._count = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._finals: Inbox | None = None
 
     async def open(self) -> None:
-        """Connect. Raises BrokerUnavailable."""
-        await self._broker.open()
-        self._broker.returned = self._send_again
-        self._finals = await self._broker.finals(self._name)
-        self._spawn(self._read(self._finals))
+        """Connect, as soon as the broker is there. Jobs may be given before: they wait for it, too."""
+        while not self._opened.is_set():
+            self._broker = broker = await self._reach()
+            try:
+                self._finals = await broker.finals(self._name)
+            except Exception as error:  # clients raise many kinds
+                log.warning("the broker has gone again", error=type(error).__name__)
+                await parted(broker)
+                await asyncio.sleep(_AGAIN_SECONDS)
+            else:
+                broker.returned = self._send_again
+                self._opened.set()
+                self._spawn(self._read(self._finals))
 
     async def close(self) -> None:
         """Forget what is on its way, and disconnect."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._finals is not None:
-            await self._finals.abandon()
-        await self._broker.close()
+        if self._broker is not None:
+            await parted(self._broker, *([self._finals] if self._finals else []))
 
     def ask(
         self, profile: str, audio: UtteranceAudio, used: Callable[[Usage], None], deadline: float, *, speculative: bool
@@ -102,14 +118,19 @@ class Dispatch:
         id_ = JobId(self._name, self._count)
         job = RemoteJob(audio, deadline, speculative, used, confirmed=lambda until: self._wish(id_, until))
         sent = _Sent(job, id_, profile, asyncio.get_running_loop().time())
-        self._jobs[id_.number] = sent
+        self._jobs[id_.number] = self._unanswered[id_.number] = sent
         job.answer.add_done_callback(lambda answer: self._over(sent, dropped=answer.cancelled()))
         sent.sending = self._spawn(self._send(sent))
         return job
 
+    @property
+    def sending(self) -> bool:
+        """Whether there is a job that the broker does not have."""
+        return any(sent.sending is not None and not sent.sending.done() for sent in self._unanswered.values())
+
     def waiting_since(self, profile: str) -> float:
         """Since when (loop time) the oldest unanswered job with a deadline waits; infinity if there is none."""
-        waiting = (s for s in self._jobs.values() if s.profile == profile and not s.job.answer.done())
+        waiting = (s for s in self._unanswered.values() if s.profile == profile and not s.job.answer.done())
         return min((sent.since for sent in waiting if sent.job.deadline < math.inf), default=math.inf)
 
     # -- to the workers ---------------------------------------------------------------------------------------------
@@ -118,10 +139,11 @@ class Dispatch:
         """Until the broker has it, or nobody wants it any more."""
         if sent.message is None:
             sent.message = await self._message(sent)
+        await self._opened.wait()
         while not sent.job.answer.done():
             message = self._stamped(sent, sent.message)
             try:
-                await self._broker.publish(Topic.UTTERANCES, encode(message), key=sent.job.audio.options.session)
+                await self._publish(Topic.UTTERANCES, encode(message), key=sent.job.audio.options.session)
                 return
             except BrokerUnavailable as error:
                 log.warning("an utterance could not be sent", attempt=message.attempt, error=error.code)
@@ -142,7 +164,7 @@ class Dispatch:
 
     def _send_again(self) -> None:
         """The broker is there again: what has no answer may be lost."""
-        for sent in self._jobs.values():
+        for sent in self._unanswered.values():
             idle = sent.sending is None or sent.sending.done()
             if idle and sent.message is not None and not sent.job.answer.done():
                 sent.message = replace(sent.message, attempt=sent.message.attempt + 1)
@@ -150,6 +172,7 @@ class Dispatch:
 
     def _over(self, sent: _Sent, *, dropped: bool) -> None:
         """It was answered or dropped. Its cost may still come."""
+        del self._unanswered[sent.id.number]
         if dropped:
             self._wish(sent.id, None)
         if sent.message is not None:
@@ -162,9 +185,15 @@ class Dispatch:
 
     async def _publish_wish(self, wish: Wish) -> None:
         try:
-            await self._broker.publish(Topic.WISHES, encode(wish))
+            await self._publish(Topic.WISHES, encode(wish))
         except BrokerUnavailable:
             log.debug("a wish was not sent")  # it only saves work
+
+    async def _publish(self, topic: Topic, body: bytes, *, key: str = "") -> None:
+        """Raises BrokerUnavailable."""
+        if self._broker is None or not self._opened.is_set():
+            raise BrokerUnavailable("The broker was never there yet.")
+        await self._broker.publish(topic, body, key=key)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -203,7 +232,7 @@ class Dispatch:
         log.warning("a result cannot be read", reason=error.code)
         letter = DeadLetter(Topic.FINALS, error.code, error.message, self._name, _epoch_ms(), delivery.body)
         try:
-            await self._broker.publish(Topic.DEAD, encode(letter))
+            await self._publish(Topic.DEAD, encode(letter))
         except BrokerUnavailable:
             log.warning("a dead letter is lost", reason=error.code)
 

@@ -131,8 +131,7 @@ class Inbox:
         self._space.set()
         if self._fetching is not None:
             await self._fetching
-        for closer in self._closers:
-            await _told(closer)
+        await self._run_closers()
         while not self._came.empty():
             await self._came.get_nowait().nack()
 
@@ -143,8 +142,12 @@ class Inbox:
         if self._fetching is not None:
             self._fetching.cancel()
             await asyncio.gather(self._fetching, return_exceptions=True)
-        for closer in self._closers:
-            await _told(closer)
+        await self._run_closers()
+
+    async def _run_closers(self) -> None:
+        """Once."""
+        while self._closers:
+            await _told(self._closers.pop())
 
     def _answered(self) -> None:
         self._unanswered -= 1

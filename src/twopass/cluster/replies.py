@@ -23,13 +23,13 @@ class Replies:
     """
     One worker's. Each method returns when the broker has what is to be published, however long that takes.
 
-    Args:
+    Attributes:
         name: The worker's.
     """
 
     def __init__(self, broker: Broker, name: str) -> None:
         self._broker = broker
-        self._name = name
+        self.name = name
         self._given: Recent[JobId, bytes] = Recent(_REMEMBERED)
 
     async def give(self, result: Result) -> None:
@@ -50,7 +50,7 @@ class Replies:
         """Put an utterance to the dead letters."""
         log.warning("an utterance goes to the dead letters", reason=reason, deliveries=delivery.count)
         at_ms = round(time.time() * 1000)
-        letter = DeadLetter(Topic.UTTERANCES.value, reason, detail, self._name, at_ms, delivery.body)
+        letter = DeadLetter(Topic.UTTERANCES.value, reason, detail, self.name, at_ms, delivery.body)
         await self._persist(Topic.DEAD, encode(letter))
 
     async def _persist(self, topic: Topic, body: bytes, *, key: str = "") -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, cast
@@ -22,7 +23,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 from twopass.cluster.shared_session import Change, Loaded, SharedSession
 from twopass.cluster.state_scripts import LEAVE, REMOVE, SESSIONS, TAKE, WRITE, Answer, alive, keys, wanted
 from twopass.errors import ConfigError, StateUnavailable
-from twopass.keeping import About, nobody_cares
+from twopass.keeping import About, nobody_wants
 from twopass.spool import SpoolSettings
 
 try:
@@ -45,7 +46,8 @@ _ALIVE_MS = 10_000
 _MISSED_SECONDS = 5.0
 """So long after it was first missed a server is taken for gone: after Redis was away nobody has been heard of."""
 _TAKE_SECONDS = 2.0
-_ASKED_SECONDS = 3.0
+_ASKED_SECONDS = 4.0
+_ALL_LISTEN_SECONDS = 3.0
 _POLL_SECONDS = 0.05
 _LAST_SECONDS = 5.0
 
@@ -75,8 +77,7 @@ class SharedSpool:
     patience = 1.0
 
     def __init__(self, redis: Redis, settings: SpoolSettings) -> None:
-        self.wanted: Callable[[str], None] = nobody_cares
-        self.lost: Callable[[str], None] = nobody_cares
+        self.wanted: Callable[[str], None] = nobody_wants
         self.owner = secrets.token_hex(8)
         self._redis = redis
         self._set = settings
@@ -87,6 +88,7 @@ class SharedSpool:
         self._failed = False
         self._since: float | None = None
         self._missed: dict[str, float] = {}
+        self._listening_since = math.inf
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
@@ -148,26 +150,29 @@ class SharedSpool:
 
     async def _let_go(self, session: str) -> str | None:
         """
-        Ask the session's owner to let it go, and wait for that a little. Who has it then; None if it is over.
-
-        Raises StateUnavailable if that is us: it comes or goes just now.
+        Ask the session's owner to let it go, whoever that is meanwhile, and wait for that a little. Who has it then;
+        None if it is over. Raises StateUnavailable if nobody can say who lives, or if it comes to us just now.
         """
-        owner = await self._owner(session)
-        if owner and (owner == self.owner or await self._asked(owner, session)):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_ASKED_SECONDS):
-                    while await self._owner(session) == owner:  # noqa: ASYNC110 - Redis is asked
-                        await asyncio.sleep(_POLL_SECONDS)
-            owner = await self._owner(session)
-        if owner == self.owner:
-            raise StateUnavailable("The session is on its way.", fix="Resume it in a moment.")
+        give_up = _now() + _ASKED_SECONDS
+        while owner := await self._owner(session):
+            if owner != self.owner and await self._is_deaf(owner, session):
+                return owner
+            if _now() > give_up:
+                if owner == self.owner or not self._all_listen:
+                    raise StateUnavailable("The session is on its way.", fix="Resume it in a moment.")
+                return owner
+            await asyncio.sleep(_POLL_SECONDS)
         return owner
 
-    async def _asked(self, owner: str, session: str) -> bool:
-        """Whether a server that lives has heard that its session is wanted."""
-        if not await _await(self._redis.exists(alive(owner))):
-            return False
-        return bool(await _await(self._redis.publish(wanted(owner), session)))
+    async def _is_deaf(self, owner: str, session: str) -> bool:
+        """Tell a server that its session is wanted. Whether it cannot hear that, because it has gone."""
+        heard = await _await(self._redis.publish(wanted(owner), session))
+        return self._all_listen and not (heard and await _await(self._redis.exists(alive(owner))))
+
+    @property
+    def _all_listen(self) -> bool:
+        """Whether every server that lives can have found back to Redis since it was away."""
+        return _now() - self._listening_since > _ALL_LISTEN_SECONDS
 
     async def _owner(self, session: str) -> str | None:
         owner = await _await(self._redis.hget(keys(session).about, "owner"))
@@ -204,7 +209,7 @@ class SharedSpool:
         return [(name, owner) for name, owner in owned if owner in gone]
 
     async def _is_gone(self, owner: str) -> bool:
-        now = asyncio.get_running_loop().time()
+        now = _now()
         if not owner:
             return True
         if await _await(self._redis.exists(alive(owner))):
@@ -227,11 +232,13 @@ class SharedSpool:
             try:
                 async with self._redis.pubsub(ignore_subscribe_messages=True) as heard:
                     await heard.subscribe(wanted(self.owner))
+                    self._listening_since = _now()
                     while True:
                         message = await heard.get_message(timeout=_ALIVE_EVERY)
                         if message is not None:
                             self.wanted(message["data"].decode())
             except _FAILURES:
+                self._listening_since = math.inf
                 await asyncio.sleep(_AGAIN_SECONDS)
 
     # -- to Redis ---------------------------------------------------------------------------------------------------
@@ -239,7 +246,7 @@ class SharedSpool:
     @property
     def away(self) -> bool:
         """Redis does not answer, or not soon."""
-        now = asyncio.get_running_loop().time()
+        now = _now()
         return self._failed or (self._since is not None and now - self._since > self.patience)
 
     def write(self, session: SharedSession) -> None:
@@ -259,7 +266,7 @@ class SharedSpool:
             self._woken.clear()
             changes = [(session, session.change()) for session in self._waiting]
             self._waiting.clear()
-            self._since = asyncio.get_running_loop().time()
+            self._since = _now()
             try:
                 answers = await self._send(changes)
             except Exception as error:  # whatever it is, the next try may go well
@@ -272,7 +279,7 @@ class SharedSpool:
                 for (session, change), answer in zip(changes, answers, strict=True):
                     session.answered(change, answer)
                     if answer is Answer.TAKEN:
-                        self.lost(session.session)
+                        self.wanted(session.session)
 
     def _fail(self, error: Exception) -> None:
         if not self._failed:
@@ -327,6 +334,10 @@ def _answer(reply: Any) -> Answer:
     if isinstance(reply, Exception):
         raise reply
     return Answer(reply.decode())
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 async def _await(reply: Any) -> Any:

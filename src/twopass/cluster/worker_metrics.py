@@ -11,6 +11,7 @@ from twopass.recognizers import Capabilities, Recognition, UtteranceAudio, Utter
 from twopass.types import BYTES_PER_SAMPLE, SAMPLE_RATE
 
 _SHARES = tuple(eighth / 8 for eighth in range(1, 9))
+_OUTCOMES = ("answered", "failed", "dropped", "given_back", "dead", "unreadable")
 
 
 class WorkerMetrics:
@@ -18,15 +19,19 @@ class WorkerMetrics:
     One worker's counters, in a registry of their own.
 
     Attributes:
-        outcomes: How utterances ended: answered, failed, dropped, given_back, dead.
+        ready: 1 while the worker takes utterances: not before its models are loaded, and not while it drains.
+        outcomes: How utterances ended: answered, failed, dropped, given_back; or, as dead letters, dead, unreadable.
         busy_seconds, audio_seconds: Decoding, and what was decoded; their quotient is the real-time factor.
     """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.ready = Gauge("twopass_worker_ready", "Whether the worker takes utterances", registry=self.registry)
         self.outcomes = Counter(
             "twopass_worker_utterances", "Utterances by how they ended", ("outcome",), registry=self.registry
         )
+        for outcome in _OUTCOMES:  # from the beginning: the first dead letter must be seen as a rise
+            self.outcomes.labels(outcome)
         self.busy_seconds = Counter("twopass_worker_busy_seconds", "Time spent decoding", registry=self.registry)
         self.audio_seconds = Counter("twopass_worker_audio_seconds", "Audio decoded", registry=self.registry)
         self.batch_fill = Histogram(
@@ -47,6 +52,11 @@ class WorkerMetrics:
         }
         for name, (text, ask) in names.items():
             Gauge(name, text, registry=self.registry).set_function(ask)
+
+    @property
+    def takes_utterances(self) -> bool:
+        """Whether the worker does; see `ready`. From any thread."""
+        return self.registry.get_sample_value("twopass_worker_ready") == 1
 
     def batch(self, fill: float, seconds: float, audio_seconds: float) -> None:
         """A batch was decoded."""

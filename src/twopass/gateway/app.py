@@ -48,6 +48,7 @@ def create_app(config: Config) -> FastAPI:
     app.state.treasury = treasury = open_treasury(config.ledger.settings, cards)
     app.state.metrics = metrics = Metrics()
     app.state.engine = Engine(config, cards, treasury or NOWHERE, treasury or NOBODY, metrics.count_shadow)
+    metrics.watch(app.state.engine.second_passes)
     app.state.limit = SessionLimit(config.server.max_sessions)
     app.state.keeper = keeper = _keeper(config.spool)
     app.state.sessions = Sessions(app.state.engine, app.state.metrics, app.state.limit, config.sessions, keeper)

@@ -20,7 +20,7 @@ import structlog
 
 from twopass.cost.usage.entries import Account
 from twopass.engine import Engine, Request
-from twopass.errors import ServerStopping, SessionTooLong, TakenOver, TwopassError, UnknownSession
+from twopass.errors import ServerStopping, SessionTooLong, TwopassError, UnknownSession
 from twopass.gateway import messages
 from twopass.gateway.held import HeldSession
 from twopass.gateway.intake import Intake, forget
@@ -58,7 +58,6 @@ class Sessions:
         self._stopping = False
         if keeper is not None:
             keeper.wanted = self._let_go
-            keeper.lost = self._lose
         self._dropping: set[asyncio.Task[None]] = set()
         self.settings = settings
 
@@ -239,18 +238,14 @@ class Sessions:
         log.info("session recovered", session=session.id, seconds=round(session.next_sample / SAMPLE_RATE, 1))
 
     def _let_go(self, session: str) -> None:
-        """Its client wants to go on with it elsewhere."""
-        self._move(session, TakenOver("The session goes on at another server.", fix="Go on there."))
-
-    def _lose(self, session: str) -> None:
-        """Another server has it, perhaps without a client."""
-        self._move(session, ServerStopping("The session goes on elsewhere.", fix="Resume it."))
-
-    def _move(self, session: str, why: TwopassError) -> None:
+        """
+        Somebody else goes on with it, or wants to. Who is connected is told to come back and not, as at one server, to
+        stay away: it may be the same client, whose earlier wish was heard only now.
+        """
         held = self._held.pop(session, None)
         if held is not None:
             log.info("session moves", session=session)
-            held.dismiss(why)
+            held.dismiss(ServerStopping("The session goes on at another server.", fix="Resume it."))
             self._soon(held.suspend())
 
     # -- time -------------------------------------------------------------------------------------------------------

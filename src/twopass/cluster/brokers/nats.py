@@ -8,16 +8,17 @@ from typing import Any
 
 import nats.errors
 import structlog
-from faststream import AckPolicy
-from faststream.nats import JStream, NatsBroker, NatsMessage
+from faststream.nats import NatsBroker
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy as JetStreamAck
 from nats.js.api import ConsumerConfig, DeliverPolicy, RetentionPolicy, StreamConfig
 from nats.js.errors import BadRequestError
 
 from twopass.cluster.broker import UNDERTAKERS, WORKERS, BrokerSettings, Topic, nobody_waits
-from twopass.cluster.inbox import POLL_SECONDS, Delivery, Inbox, NoTicket
+from twopass.cluster.brokers.nats_pull import Pull
+from twopass.cluster.inbox import Delivery, Inbox, NoTicket
 from twopass.errors import BrokerUnavailable
 
 log = structlog.get_logger()
@@ -25,6 +26,8 @@ log = structlog.get_logger()
 _AGAIN_SECONDS = 0.25
 _DEAD_SECONDS = 14 * 86_400.0
 _FINALS_ROOM = 256
+_SHARE = 4
+"""So many utterances a worker asks for at once."""
 _FAILURES = (nats.errors.Error, OSError, asyncio.TimeoutError)
 
 
@@ -39,7 +42,7 @@ class _Ticket:
     and would take our answer for one to another message; if it has its data, it delivers the message again.
     """
 
-    def __init__(self, message: NatsMessage, valid: Callable[[], bool]) -> None:
+    def __init__(self, message: Msg, valid: Callable[[], bool]) -> None:
         self._message = message
         self._valid = valid
 
@@ -49,7 +52,7 @@ class _Ticket:
 
     async def nack(self) -> None:
         if self._valid():
-            await self._message.nack()
+            await self._message.nak()
 
     async def touch(self) -> None:
         if self._valid():
@@ -130,24 +133,23 @@ class NatsTransport:
     async def _pull(self, room: int, topic: Topic, subject: str, *, durable: str) -> Inbox:
         self._consumers.append((topic, subject, durable))
         await self._make_consumer(topic, subject, durable)
-        subscriber = self._broker.subscriber(
-            subject,
-            durable=durable,
-            stream=JStream(_stream(topic), declare=False),
-            pull_sub=True,
-            ack_policy=AckPolicy.MANUAL,
-        )
-        await subscriber.start()
+        assert self._client is not None
+        pull = Pull(self._client, _stream(topic), durable, _SHARE if topic is Topic.UTTERANCES else room)
+        await pull.open()
 
-        async def fetch(_: int) -> Sequence[Delivery]:
-            # One at a time: nats-py waits for a batch to become full.
-            message = await subscriber.get_one(timeout=POLL_SECONDS)
-            if message is None:
-                return ()
-            count = message.raw_message.metadata.num_delivered or 1
-            return (Delivery(message.body, _Ticket(message, self._validity()), count),)
+        async def fetch(most: int) -> Sequence[Delivery]:
+            return [self._delivery(message) for message in await pull.fetch(most)]
 
-        return Inbox(room, fetch)
+        async def close() -> None:
+            for message in await pull.close():
+                inbox.put(self._delivery(message))
+
+        inbox = Inbox(room, fetch)
+        inbox.at_close(close)
+        return inbox
+
+    def _delivery(self, message: Msg) -> Delivery:
+        return Delivery(message.data, _Ticket(message, self._validity()), message.metadata.num_delivered or 1)
 
     @property
     def _jetstream(self) -> JetStreamContext:
