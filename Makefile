@@ -39,7 +39,8 @@ check: $(READY) ## Format, lint, strict types, and the tests with coverage
 	    --ignore tests/faults --ignore tests/gateway/test_fuzz.py --ignore tests/cost/test_report_page.py \
 	    --ignore tests/cost/test_reported.py --ignore-glob 'tests/cost/test_*kill.py' \
 	    --ignore tests/compare/test_comparison_page.py --ignore tests/compare/test_compare_cli.py \
-	    --ignore-glob 'tests/providers/*/test_*_faults.py' --ignore-glob 'tests/providers/*/test_*_sessions.py'
+	    --ignore tests/cluster/test_shared_state.py --ignore tests/cluster/test_bench.py \
+	    --ignore tests/deploy/test_nginx_cluster.py --ignore-glob 'tests/providers/*/test_*_faults.py' --ignore-glob 'tests/providers/*/test_*_sessions.py'
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
@@ -50,10 +51,12 @@ format: $(READY) ## Format the code and fix what can be fixed
 bench: $(READY) ## Measure latency, accuracy, stability and load: one table, one JSON in bench/
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.vendors
+	$(BIN)/python -m tests.bench.cluster
 
-faults: $(READY) ## Break everything that can break, 400 times, and compare every word (FAULTS=short: two minutes)
+faults: $(READY) ## Break everything that can break, 600 times, and compare every word (FAULTS=short: three minutes)
 	$(BIN)/python -m tests.faults $(if $(filter short,$(FAULTS)),--short)
 	$(BIN)/python -m tests.faults.vendors $(if $(filter short,$(FAULTS)),--short)
+	$(BIN)/python -m tests.faults.cluster $(if $(filter short,$(FAULTS)),--short)
 
 money: $(READY) ## A hundred thousand prices against the oracle, 200 kills of the meter, a month of a million entries (an hour)
 	TWOPASS_CASES=100000 TWOPASS_KILLS=200 $(BIN)/pytest tests/cost --timeout 0
@@ -62,7 +65,7 @@ money: $(READY) ## A hundred thousand prices against the oracle, 200 kills of th
 	$(BIN)/twopass report simulate --month 2026-10 --entries 1000000 --seed 7 --ledger sqlite:///bench/month.sqlite
 	$(BIN)/twopass report all --month 2026-10 --ledger sqlite:///bench/month.sqlite -o bench/month.html
 
-cluster: $(READY) ## Kill workers and brokers, real NATS, Redis, RabbitMQ and Kafka, as far as they are installed (10 minutes)
+cluster: $(READY) ## Kill workers and brokers, real NATS, Redis, RabbitMQ and Kafka, as far as they are installed (15 minutes)
 	TWOPASS_CLUSTER=long $(BIN)/pytest tests/cluster --timeout 0
 
 compare: $(READY) ## Compare local systems and stand-ins on the test speech: bench/compare/index.html (12 minutes)

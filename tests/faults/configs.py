@@ -58,4 +58,37 @@ profiles:
     second_pass_run: {deadline_ms: 60000}
 """
 
+CLUSTERED = """\
+server: {{max_sessions: 400}}
+doors: {{sessions_per_address: 400, connections_per_address: 800}}
+sessions: {{longest_minutes: 600}}
+spool: {{url: "{state}"}}
+default: steady
+download: false
+voice: twopass_scripted.hosted:voice
+profiles:
+  # A batch takes a while, so that there is a middle of it in which a worker can die.
+  steady:
+    first_pass: {{provider: scripted}}
+    second_pass: {{provider: scripted, name: steady, batch_seconds: 0.2, dispatch: "{broker}"}}
+    first_pass_run: {{silence_seconds: 1.0}}
+    second_pass_run: {{deadline_ms: 20000, hang_ms: 5000}}
+  shaky:
+    first_pass: {{provider: scripted}}
+    second_pass: {{provider: scripted, name: shaky, slow_seconds: 1.0, dispatch: "{broker}"}}
+    first_pass_run: {{silence_seconds: 1.0}}
+    second_pass_run: {{deadline_ms: 4000, hang_ms: 1500}}
+  # Gives up what the broker keeps from it.
+  hurried:
+    first_pass: {{provider: scripted}}
+    second_pass: {{provider: scripted, name: hurried, batch_seconds: 0.2, dispatch: "{broker}"}}
+    first_pass_run: {{silence_seconds: 1.0}}
+    second_pass_run: {{deadline_ms: 2000, hang_ms: 5000}}
+  hosted:
+    first_pass: {{provider: scripted}}
+    second_pass: {{provider: scripted, name: hosted, hosted: true, batch_seconds: 0.2, dispatch: "{broker}"}}
+    second_pass_run: {{deadline_ms: 20000, hang_ms: 5000}}
+"""
+"""Of all gateways and workers of a cluster. `{broker}` is the broker's address, `{state}` where sessions are kept."""
+
 TEXTS: Mapping[str, str] = MappingProxyType({"scripted": _SCRIPTED, "many": _MANY, "real": _REAL})

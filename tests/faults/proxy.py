@@ -15,9 +15,10 @@ import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Protocol, Self
 
 _PIECE = 4_096
-_BUFFER = 16_384
+BUFFER = 16_384
 _MOST_IN_FLIGHT = 64
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: close() sends RST instead of FIN
 
@@ -54,6 +55,42 @@ class Weather:
     down: Slow | None = None
 
 
+class Door(Protocol):
+    """
+    Where one client connects, again and again.
+
+    Attributes:
+        faults: How often it did it harm.
+        moves: How often the client came to another server than the time before.
+    """
+
+    @property
+    def moves(self) -> int: ...
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def faults(self) -> int: ...
+
+    def running(self) -> contextlib.AbstractAsyncContextManager[object]:
+        """It is open for as long as the context lasts."""
+
+
+@dataclass(frozen=True)
+class Direct:
+    """Nothing between client and server."""
+
+    url: str
+    faults: int = 0
+    moves: int = 0
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Direct]:
+        """There is nothing to do."""
+        yield self
+
+
 @dataclass
 class Proxy:
     """
@@ -76,14 +113,30 @@ class Proxy:
         self._rng = random.Random(f"proxy {self.seed}")
         self._silences = 0
 
+    @property
+    def moves(self) -> int:
+        """There is only one server."""
+        return 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether somebody is."""
+        return bool(self._tasks)
+
+    @property
+    def open(self) -> bool:
+        """Whether somebody could be."""
+        return bool(self.url)
+
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Proxy]:
+    async def running(self) -> AsyncIterator[Self]:
         """Listen for as long as the context lasts."""
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=_BUFFER)
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=BUFFER)
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         try:
             yield self
         finally:
+            self.url = ""
             server.close()
             for task in tuple(self._tasks):
                 task.cancel()
@@ -107,7 +160,7 @@ class Proxy:
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rng: random.Random) -> None:
         try:
-            there, back = await asyncio.open_connection("127.0.0.1", self.target, limit=_BUFFER)
+            there, back = await self._to_server()
         except OSError:
             return  # the server is down: so is the connection
         _narrow(back)
@@ -127,6 +180,10 @@ class Proxy:
                 pipe.cancel()
             await asyncio.gather(*pipes, return_exceptions=True)
             back.close()
+
+    async def _to_server(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to who answers. Raises OSError."""
+        return await asyncio.open_connection("127.0.0.1", self.target, limit=BUFFER)
 
     def _strike(self) -> None:
         self.faults += 1
@@ -207,10 +264,10 @@ class _Pipe:
 def _narrow(writer: asyncio.StreamWriter) -> None:
     """Small buffers, so that who is slow is felt at the other end soon."""
     sock = writer.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    writer.transport.set_write_buffer_limits(_BUFFER)
+    writer.transport.set_write_buffer_limits(BUFFER)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

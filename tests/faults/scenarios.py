@@ -10,8 +10,28 @@ from typing import Literal, TypeAlias
 
 from tests.faults.proxy import Slow, Weather
 
-Doing: TypeAlias = Literal["kill", "restart", "kill_models", "fill_disk"]
-"""What is done to the server while the sessions of a batch run."""
+Doing: TypeAlias = Literal[
+    # to a server
+    "kill",
+    "restart",
+    "kill_models",
+    "fill_disk",
+    # to a cluster
+    "kill_worker",
+    "stop_worker",
+    "pause_worker",
+    "slow_worker",
+    "kill_worker_models",
+    "kill_gateway",
+    "stop_gateway",
+    "pause_gateway",
+    "kill_broker",
+    "lose_broker",
+    "kill_state",
+    "empty_state",
+    "anything",
+]
+"""What is done while the sessions of a batch run."""
 
 AUDIO_RATE = 32_000
 
@@ -32,7 +52,7 @@ class Scenario:
     Attributes:
         weather: The network between client and server, by random numbers and speed; None is a direct connection.
         orders: What the recognizers of the session are told to do (see the plugin's `faults`).
-        doing: What is done to the server, and how often.
+        doing: What is done to the server or the cluster, and how often.
         speed: So many times faster than real time.
         ms: Least length of the recording.
         disorder: A client made by hand sends indexed frames in disorder, instead of the real client.
@@ -150,7 +170,40 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
 )
 
 
-def shared_out(runs: int, names: Collection[str]) -> dict[str, int]:
+# Half as fast as on one server: what is killed and started again takes its time.
+_CLUSTER_SPEED = 2.0
+
+CLUSTER_SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
+    {
+        "kill_worker": Scenario("kill -9 of a worker mid-batch", doing=("kill_worker", 3), speed=_CLUSTER_SPEED),
+        "slow_worker": Scenario("a worker ten times slower", doing=("slow_worker", 2), speed=_CLUSTER_SPEED),
+        "pause_worker": Scenario("a worker stands still", doing=("pause_worker", 2), speed=_CLUSTER_SPEED),
+        "stop_worker": Scenario("SIGTERM of a worker", doing=("stop_worker", 2), speed=_CLUSTER_SPEED),
+        "kill_gateway": Scenario("kill -9 of a gateway", doing=("kill_gateway", 2), speed=_CLUSTER_SPEED),
+        "stop_gateway": Scenario("SIGTERM of a gateway", doing=("stop_gateway", 2), speed=_CLUSTER_SPEED),
+        "pause_gateway": Scenario("a gateway stands still", doing=("pause_gateway", 1), speed=_CLUSTER_SPEED),
+        "kill_broker": Scenario("kill -9 of the broker", doing=("kill_broker", 2), speed=_CLUSTER_SPEED),
+        "lose_broker": Scenario(
+            "no broker for longer than a deadline", doing=("lose_broker", 1), profile="hurried", speed=_CLUSTER_SPEED
+        ),
+        "kill_state": Scenario("kill -9 of the sessions' Redis", doing=("kill_state", 2), speed=_CLUSTER_SPEED),
+        "state_and_cut": Scenario("the same and socket cut", _cuts, doing=("kill_state", 2), speed=_CLUSTER_SPEED),
+        "empty_state": Scenario("that Redis loses all it has", doing=("empty_state", 1), speed=_CLUSTER_SPEED),
+        "cut": Scenario("socket cut, next gateway", _cuts, speed=_CLUSTER_SPEED),
+        "storm": Scenario("cuts, jitter and half-open at once", _storm, speed=_CLUSTER_SPEED),
+        "disorder_and_cut": Scenario("frames in disorder and socket cut", _cuts, disorder=True, speed=_CLUSTER_SPEED),
+        "model_kill": Scenario(
+            "kill -9 of the workers' models", doing=("kill_worker_models", 3), profile="hosted", speed=_CLUSTER_SPEED
+        ),
+        "crashes": Scenario("crashed first pass and cuts", _cuts, orders=_crash_first, speed=_CLUSTER_SPEED),
+        "second_crashed": Scenario("crashed second pass", orders=_crash_second, profile="shaky", speed=_CLUSTER_SPEED),
+        "second_hung": Scenario("hung second pass", orders=_hang_second, profile="shaky", speed=_CLUSTER_SPEED),
+        "mixture": Scenario("all of it, two at a time, and cuts", _cuts, doing=("anything", 3), speed=1.5, share=2),
+    }
+)
+
+
+def shared_out(runs: int, names: Collection[str], scenarios: Mapping[str, Scenario] = SCENARIOS) -> dict[str, int]:
     """How many of so many runs each of these scenarios gets, at least one each."""
-    total = sum(SCENARIOS[name].share for name in names)
-    return {name: max(1, round(runs * SCENARIOS[name].share / total)) for name in names}
+    total = sum(scenarios[name].share for name in names)
+    return {name: max(1, round(runs * scenarios[name].share / total)) for name in names}

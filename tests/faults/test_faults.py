@@ -106,8 +106,8 @@ def test_the_last_line_counts_everything_wrong(tmp_path: Path) -> None:
     bad = runner.Outcome("cut", 7, Verdict(lost=("1", "2"), doubled=("3",), not_final=("0-0",)), 1, 9, 1.0)
     good = runner.Outcome("cut", 8, Verdict(), 1, 9, 1.0)
     assert report.last_line([bad, good]) == "runs 2, words lost 2, words doubled 1, utterances not final 1"
-    assert "--scenario cut --seed 7" in "".join(report.failures([bad, good]))
-    report.write([bad, good], tmp_path / "a" / "faults.json")
+    assert "again --scenario cut --seed 7" in "".join(report.failures([bad, good], "again"))
+    report.write([bad, good], {"cut": "socket cut"}, tmp_path / "a" / "faults.json")
     assert '"runs_wrong": 1' in (tmp_path / "a" / "faults.json").read_text()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections.abc import Awaitable, Callable, Mapping
 
 import psutil
 from tests.faults.scenarios import Doing
@@ -55,4 +56,9 @@ async def _fill_disk(server: Server, rng: random.Random) -> int:
     return 1
 
 
-_DOINGS = {"kill": _kill, "restart": _restart, "kill_models": _kill_models, "fill_disk": _fill_disk}
+_DOINGS: Mapping[Doing, Callable[[Server, random.Random], Awaitable[int]]] = {
+    "kill": _kill,
+    "restart": _restart,
+    "kill_models": _kill_models,
+    "fill_disk": _fill_disk,
+}

@@ -2,7 +2,8 @@
 The provider `scripted` for real servers under test: its recognizers hear numbers, and break as a session orders.
 
 Settings: `interim_ms` of audio between interims at least, `hosted` for a second pass in a process of its own (one
-that can be killed), `slow_seconds` a slow chunk takes, `max_batch`, `name` to have several of one kind.
+that can be killed), `slow_seconds` a slow chunk takes, `batch_seconds` each batch takes, `max_batch`, `name` to have
+several of one kind.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class _Settings(BaseModel):
     name: str = "scripted"
     interim_ms: int = 100
     slow_seconds: float = 0.3
+    batch_seconds: float = 0.0
     max_batch: int = 4
     hosted: bool = False
 
@@ -113,6 +115,8 @@ class Utterances:
         for audio in batch:
             fault = self.counted.next(audio.options.session, audio.options.phrases)
             await _suffer(fault, self.settings.slow_seconds)
+        if self.settings.batch_seconds:
+            await asyncio.sleep(self.settings.batch_seconds)
         return [_recognition(await self._words(audio.pcm), audio.pcm) for audio in batch]
 
     async def _words(self, pcm: bytes) -> Words:
