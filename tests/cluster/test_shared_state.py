@@ -14,6 +14,9 @@ import redis
 from tests.cluster.servers import Server as Redis
 from tests.cluster.servers import redis_server
 from tests.conftest import PATIENCE, Server, running_server
+from tests.faults import script
+from tests.faults.configs import TEXTS
+from tests.faults.serving import served
 from tests.gateway.resume_driver import TALK, WEBM, Caller, acknowledged, as_if_unbroken, finals, indexed, raw
 from tests.gateway.stream_driver import END, Heard, transcribed
 from tests.waiting import until
@@ -22,6 +25,7 @@ from twopass.cluster.state_scripts import SESSIONS, keys
 from twopass.gateway.messages import Ack, Ended, Segment
 
 INDEXED = {"framing": "indexed"}
+SCRIPTED = TEXTS["scripted"]
 
 
 @dataclass
@@ -164,18 +168,22 @@ async def test_who_has_no_token_moves_no_session(pair: Pair, unbroken: list[Segm
     went_on(caller, unbroken)
 
 
-async def test_audio_that_nobody_needs_is_not_kept(pair: Pair) -> None:
-    """Of a session of minutes only the last seconds are in Redis; the other gateway goes on from them."""
-    pcm = TALK.pcm * 4
-    pieces = indexed(pcm)
-    whole = (await transcribed(pair.gateways[0].url, [*pieces], audio=INDEXED)).finals()
-    caller = Caller(pair.gateways[0].url)
-    almost = len(pcm) // 2 - 16_000
-    await caller.begin(pieces, audio=INDEXED, until=acknowledged(almost))
-    with redis.Redis.from_url(pair.redis.url) as direct:
-        kept = sum(map(len, direct.lrange(keys(caller.session).frames, 0, -1)))
-        assert 0 < kept < len(pcm) * 2 // 3
-    caller.url = pair.gateways[1].url
-    await caller.go_on(lambda resumed: [*indexed(pcm, resumed.next_sample), END])
-    assert caller.heard.of(Ended), (caller.heard.code, caller.heard.reason, caller.heard.codes)
-    went_on(caller, whole)
+async def test_audio_that_nobody_needs_is_not_kept(tmp_path: Path) -> None:
+    """Of minutes of speech only the last seconds are in Redis; another gateway goes on from them, word for word."""
+    said = script.written("trimmed", 120_000)
+    homes = [tmp_path / name for name in ("one", "other")]
+    for home in homes:
+        home.mkdir()
+    with redis_server() as shared:
+        config = SCRIPTED.replace('directory: "{directory}/spool"', f'url: "{shared.url}"')
+        async with served(config, homes[0]) as one, served(config, homes[1]) as other:
+            caller = Caller(one.url)
+            almost = len(said.pcm) // 2 - 32_000
+            await caller.begin(indexed(said.pcm), audio=INDEXED, until=acknowledged(almost))
+            with redis.Redis.from_url(shared.url) as direct:
+                kept = sum(map(len, direct.lrange(keys(caller.session).frames, 0, -1)))
+            assert 0 < kept < len(said.pcm) // 2
+            caller.url = other.url
+            await caller.go_on(lambda resumed: [*indexed(said.pcm, resumed.next_sample), END])
+    assert said.texts == [word.text for segment in caller.heard.finals() for word in segment.words]
+    assert caller.heard.of(Ended)
