@@ -206,3 +206,34 @@ def test_workers_have_machines_of_their_own() -> None:
     server, worker = ledger.settings, ledger.worker_settings
     assert ({"cpu_core": 4}, 1) == (dict(server.machines), len(server.budgets))
     assert ({"gpu": 1}, ()) == (dict(worker.machines), worker.budgets)
+
+
+def test_addresses_that_hold_passwords_come_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broker and Redis are replaced; a second pass in the process stays there, and what is no address is refused."""
+    passes = {"first_pass": {"provider": "a"}, "second_pass": {"provider": "b"}}
+    far = passes | {"second_pass": {"provider": "b", "dispatch": "nats://x:1"}}
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        yaml.safe_dump({"default": "far", "profiles": {"far": far, "near": passes}, "spool": {"directory": "d"}})
+    )
+    monkeypatch.setenv("TWOPASS_SPOOL", "rediss://:secret@r:6379/1")
+    monkeypatch.setenv("TWOPASS_BROKER", "nats://user:secret@n:4222")
+    config = load(path)
+    assert ("rediss://:secret@r:6379/1", None) == (config.spool.url, config.spool.directory)
+    dispatches = [config.profiles[name].second_pass.dispatch for name in ("far", "near")]
+    assert ["nats://user:secret@n:4222", "inprocess"] == dispatches
+    for variable in ("TWOPASS_SPOOL", "TWOPASS_BROKER"):
+        with monkeypatch.context() as wrong, pytest.raises(ConfigError, match=variable):
+            wrong.setenv(variable, "http://x")
+            load(path)
+
+
+@pytest.mark.parametrize(
+    "spool", [{"directory": "d", "url": "redis://x"}, {"url": "http://x"}, {"url": "redis://x", "sync": True}]
+)
+def test_sessions_are_kept_at_one_place(spool: dict[str, object]) -> None:
+    """In a directory or in a Redis: what cannot be is refused by name."""
+    with pytest.raises(ConfigError, match="spool"):
+        configured(spool=spool)

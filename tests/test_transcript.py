@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.scripted import numbered
 
 from twopass.transcript import CUE_LINES, CUE_MS, LINE_CHARACTERS, Format, cues, ordered, write
 from twopass.types import Pass, Revision, Status, Word, Words
@@ -127,11 +129,20 @@ def test_highest_revision_counts(said: list[tuple[int, int, Words]]) -> None:
     revisions = [revision(words, str(identity), number) for identity, number, words in said]
     latest: dict[str, Revision] = {}
     for one in revisions:
-        if one.utterance not in latest or latest[one.utterance].revision < one.revision:
+        if one.utterance not in latest or latest[one.utterance].order < one.order:
             latest[one.utterance] = one
     made = ordered(revisions)
     assert sorted(made, key=lambda one: one.start) == made
     assert {one.utterance: one for one in made} == {name: one for name, one in latest.items() if one.words}
+
+
+def test_a_final_counts_whatever_its_number() -> None:
+    """A server that goes on for a lost one may number lower: its final is taken, and never replaced."""
+    final, interim = revision(numbered(2), number=2), replace(revision(numbered(1), number=5), status=Status.INTERIM)
+    later = replace(interim, revision=9)
+    assert Status.FINAL is final.status
+    assert [final] == ordered([interim, final, later])
+    assert final.order > later.order > interim.order
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ class Transcript:
         """Take a message; returns it as a revision."""
         revision = revision_of(segment)
         known = self._latest.get(revision.utterance)
-        if known is None or known.revision < revision.revision:
+        if known is None or known.order < revision.order:
             self._latest[revision.utterance] = revision
         return revision
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
@@ -45,7 +45,10 @@ from twopass.spool import SpoolSettings
 from twopass.vad import SILERO
 
 LEDGER_VARIABLE = "TWOPASS_LEDGER"
+SPOOL_VARIABLE = "TWOPASS_SPOOL"
+BROKER_VARIABLE = "TWOPASS_BROKER"
 IN_PROCESS = "inprocess"
+_DISPATCH = rf"^({IN_PROCESS}$|nats://|rediss?://|amqps?://|kafka://)"
 _EXAMPLE = "configs/local.yaml shows every setting."
 _S = TypeVar("_S", SegmenterSettings, FirstPassSettings, SecondPassSettings, SessionSettings)
 
@@ -72,7 +75,7 @@ class PassConfig(_Part):
     fallback: PassConfig | None = None
     failover: tuple[PassConfig, ...] = ()
     race: PassConfig | None = None
-    dispatch: Annotated[str, Field(pattern=rf"^({IN_PROCESS}$|nats://|redis://|amqp://|kafka://)")] = IN_PROCESS
+    dispatch: Annotated[str, Field(pattern=_DISPATCH)] = IN_PROCESS
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -313,6 +316,17 @@ class ShadowConfig(_Part):
         )
 
 
+def _one_place(spool: SpoolSettings) -> SpoolSettings:
+    if spool.url is not None:
+        if spool.directory is not None:
+            raise ValueError("sessions are kept in a directory or at a url, not both")
+        if not spool.url.startswith(("redis://", "rediss://")):
+            raise ValueError("the url must be a Redis: redis://host:port/db")
+        if spool.sync or spool.keep_hours:
+            raise ValueError("sync and keep_hours are for a directory; Redis has settings of its own for that")
+    return spool
+
+
 class Config(_Part):
     """
     The whole file.
@@ -335,7 +349,7 @@ class Config(_Part):
     default: str
     prices: Mapping[str, Price] = Field(default_factory=dict)
     sessions: Annotated[SessionSettings, AfterValidator(_no_negative)] = SessionSettings()
-    spool: SpoolSettings = SpoolSettings()
+    spool: Annotated[SpoolSettings, AfterValidator(_one_place)] = SpoolSettings()
     ledger: LedgerConfig = LedgerConfig()
     shadow: ShadowConfig | None = None
     voice: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] = SILERO
@@ -348,18 +362,6 @@ class Config(_Part):
         if profiles is not None and default not in profiles:
             raise ValueError(f"there is no profile {default!r}; there are: {', '.join(profiles)}")
         return default
-
-    @field_validator("spool")
-    @classmethod
-    def _one_place(cls, spool: SpoolSettings) -> SpoolSettings:
-        if spool.url is not None:
-            if spool.directory is not None:
-                raise ValueError("sessions are kept in a directory or at a url, not both")
-            if not spool.url.startswith(("redis://", "rediss://")):
-                raise ValueError("the url must be a Redis: redis://host:port/db")
-            if spool.sync or spool.keep_hours:
-                raise ValueError("sync and keep_hours are for a directory; Redis has settings of its own for that")
-        return spool
 
     @field_validator("shadow")
     @classmethod
@@ -386,13 +388,18 @@ def parse(text: str, *, name: str = "configuration") -> Config:
 
 
 def load(path: Path) -> Config:
-    """Read a configuration file; the variable TWOPASS_LEDGER names another ledger than it does. Raises ConfigError."""
+    """
+    Read a configuration file. What may hold passwords can come from the environment instead: TWOPASS_LEDGER and
+    TWOPASS_SPOOL name other urls than `ledger` and `spool`, TWOPASS_BROKER another broker than `dispatch` (but not for
+    second passes that are in the process). Raises ConfigError.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text"
         raise ConfigError(f"{path} cannot be read: {why}.", fix="Name a file with --config.") from None
-    return _with_ledger(parse(text, name=str(path)), os.environ.get(LEDGER_VARIABLE))
+    config = _with_ledger(parse(text, name=str(path)), os.environ.get(LEDGER_VARIABLE))
+    return _with_broker(_with_spool(config, os.environ.get(SPOOL_VARIABLE)), os.environ.get(BROKER_VARIABLE))
 
 
 def _with_ledger(config: Config, url: str | None) -> Config:
@@ -401,6 +408,33 @@ def _with_ledger(config: Config, url: str | None) -> Config:
         return config
     ledger = config.ledger.model_copy(update={"url": url or None, "budgets": config.ledger.budgets if url else ()})
     return config.model_copy(update={"ledger": ledger})
+
+
+def _with_spool(config: Config, url: str | None) -> Config:
+    """With sessions at another place. Raises ConfigError if they cannot be kept there."""
+    if not url:
+        return config
+    try:
+        spool = _one_place(replace(config.spool, url=url, directory=None))
+    except ValueError as error:
+        raise ConfigError(f"{SPOOL_VARIABLE}: {error}.", fix=_EXAMPLE) from None
+    return config.model_copy(update={"spool": spool})
+
+
+def _with_broker(config: Config, url: str | None) -> Config:
+    """With another broker for the second passes that have one. Raises ConfigError if it is none."""
+    if not url:
+        return config
+    if not re.match(_DISPATCH, url) or url == IN_PROCESS:
+        raise ConfigError(f"{BROKER_VARIABLE} is the address of no broker.", fix="Write nats://host:port, for one.")
+    profiles = {name: _dispatching(profile, url) for name, profile in config.profiles.items()}
+    return config.model_copy(update={"profiles": MappingProxyType(profiles)})
+
+
+def _dispatching(profile: Profile, url: str) -> Profile:
+    if profile.second_pass.dispatch == IN_PROCESS:
+        return profile
+    return profile.model_copy(update={"second_pass": profile.second_pass.model_copy(update={"dispatch": url})})
 
 
 def default_path() -> Path:

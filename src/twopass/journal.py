@@ -38,7 +38,14 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """An event number was given to something that is worth nothing later: a newer one has taken its place."""
+    """
+    An event number was given to something that is worth nothing later: a newer one has taken its place.
+
+    Attributes:
+        upto: If not 0, all numbers up to this one were given.
+    """
+
+    upto: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +141,8 @@ def encode(record: Record) -> bytes:
         case Told(event):
             kind = _KINDS.get(type(event))
             return _line(kind, event) if kind else b"number 0\n"
-        case Numbered():
-            return b"number 0\n"
+        case Numbered(upto):
+            return b"number %d\n" % upto
         case Metered():
             return _line("metered", record)
         case EndAsked():
@@ -167,9 +174,11 @@ def _record(line: bytes) -> Record | None:
         if kind == "metered":
             metered: Metered = _ADAPTERS[kind].validate_json(value)
             return metered
+        if kind == "number":
+            return Numbered(int(channel))
     except (ValidationError, ValueError):
         return None
-    return Numbered() if kind == "number" else EndAsked() if kind == "end" else None
+    return EndAsked() if kind == "end" else None
 
 
 def _revived(event: Any) -> Event:

@@ -188,8 +188,10 @@ class Lane:
         listening = await self._parts.voice.listen()
         start = max(self._cursor.at - _WARM_UP, self.tape.start)
         start += (self._cursor.at - start) % FRAME_SAMPLES
-        if start < self._cursor.at:
-            await listening.frames(self.tape.read(start, self._cursor.at))
+        # A resampler that began anew may hold back a little of what was heard before.
+        end = min(self._cursor.at, self.tape.end - (self.tape.end - start) % FRAME_SAMPLES)
+        if start < end:
+            await listening.frames(self.tape.read(start, end))
         return listening
 
     async def _hear_frames(self, listening: Listening) -> Listening:
@@ -257,9 +259,7 @@ class Lane:
         return min(needed) - context
 
     async def _ask_again(self) -> None:
-        """Ask for the answers that an earlier process did not get, once their audio is on the tape again."""
-        if self._merge.heard:
-            await self.tape.wait_beyond(self._merge.heard - 1)
+        """Ask for the answers that an earlier process did not get. Their audio is on the tape again."""
         for utterance in list(self._merge.unanswered.values()):
             self._second.ended(utterance)
 

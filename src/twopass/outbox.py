@@ -162,6 +162,11 @@ class Outbox:
         return fresh[::-1]
 
     @property
+    def last(self) -> int:
+        """The last number that was given."""
+        return self._last
+
+    @property
     def newest(self) -> int:
         """The number of the last event that is kept."""
         return self._newest

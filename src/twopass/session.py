@@ -171,12 +171,24 @@ class Session:
                 case Told(event):
                     self.outbox.put(event)
                     self.complete = self.complete or isinstance(event, SessionEnded)
-                case Numbered():
-                    self.outbox.reserve()
+                case Numbered(upto):
+                    self._skip(upto)
                 case Metered(usage, at):
                     self._meter.count(usage, at)
                 case EndAsked():
                     self._ended = True
+
+    def skip_to(self, number: int) -> None:
+        """Give no event a number up to this one any more: a client has seen them, whoever told it."""
+        if self.outbox.last < number:
+            self._history.write(Numbered(number))
+            self._skip(number)
+
+    def _skip(self, upto: int) -> None:
+        if upto:
+            self.outbox.skip_to(upto)
+        else:
+            self.outbox.reserve()
 
     def recover(self) -> None:
         """

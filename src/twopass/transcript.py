@@ -40,11 +40,11 @@ class Cue:
 
 
 def ordered(revisions: Iterable[Revision]) -> list[Revision]:
-    """The highest revision of each utterance that has words, in the order of time."""
+    """The latest revision of each utterance that has words, in the order of time."""
     latest: dict[str, Revision] = {}
     for revision in revisions:
         known = latest.get(revision.utterance)
-        if known is None or known.revision < revision.revision:
+        if known is None or known.order < revision.order:
             latest[revision.utterance] = revision
     return sorted((r for r in latest.values() if r.words), key=lambda r: (r.start, r.channel))
 

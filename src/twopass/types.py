@@ -182,6 +182,14 @@ class Revision:
         """The words as one line."""
         return text_of(self.words)
 
+    @property
+    def order(self) -> tuple[bool, int]:
+        """
+        Of two revisions of an utterance the one whose order is higher counts: a final, whatever its number (a server
+        that goes on for a lost one may not know what that one had told), else the one with the higher number.
+        """
+        return self.status is Status.FINAL, self.revision
+
 
 class Clock(StrEnum):
     """

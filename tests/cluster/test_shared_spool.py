@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -118,7 +119,8 @@ async def test_a_dead_server_is_not_waited_for(server: Server, direct: redis.Red
         used: list[str] = []
         session.flush(lambda: used.append("numbers that are the other's now"))
         assert not await session.settled()
-        assert ([], ["s"], False) == (used, lost, session.flush())
+        assert ([], ["s"], False) == (used, lost, session.flush(lambda: used.append("these, too")))
+        assert [] == used
         assert [EndAsked()] == list(other.records())
         session.complete()
         other.write(Numbered())
@@ -237,6 +239,52 @@ async def test_a_server_that_ends_while_redis_is_away(server: Server, direct: re
         server.start()
         server.listening()
     assert ["told"] == after
+
+
+async def test_a_server_that_ends_while_redis_hangs(server: Server, direct: redis.Redis) -> None:
+    """What was used is told, though the answer to what was sent never comes."""
+    spool = shared_spool(SpoolSettings(url=server.url))
+    await spool.open()
+    session, after = await written(spool), list[str]()
+    process = server.process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    try:
+        session.write(Numbered())
+        session.flush(lambda: after.append("told"))
+        async with asyncio.timeout(PATIENCE):
+            await spool.shut()
+    finally:
+        process.send_signal(signal.SIGCONT)
+    assert ["told"] == after
+
+
+async def test_much_is_sent_in_portions(server: Server, direct: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not fit into one portion follows: all sessions become safe, each with all of its own."""
+    monkeypatch.setattr(module, "_PORTION", 2_000)
+    async with gateway(server) as first:
+        sessions = [first.create(f"s{number}", ABOUT) for number in range(20)]
+        for number, session in enumerate(sessions):
+            session.receive(bytes([number]) * 700)
+            assert session.flush()
+        for session in sessions:
+            await until(lambda: session._safe == session._flushed, seconds=PATIENCE)  # noqa: B023
+        for number in range(20):
+            assert [bytes([number]) * 700] == direct.lrange(keys(f"s{number}").frames, 0, -1)
+
+
+async def test_what_nobody_can_read_is_forgotten_in_time(server: Server, direct: redis.Redis) -> None:
+    """Taking a session and letting it go again does not make it live longer."""
+    async with gateway(server) as first:
+        (await written(first)).close()
+        await until(lambda: direct.hget(keys("s").about, "owner") == b"")
+        direct.pexpire(keys("s").about, 100_000)
+        for _ in range(2):
+            (other,) = [each async for each in first.left_behind()]
+            other.close()
+            await until(lambda: direct.hget(keys("s").about, "owner") == b"")
+        assert 0 < direct.pttl(keys("s").about) <= 100_000
+        assert [] == [each async for each in first.left_behind(but={"s"})]
 
 
 def test_an_address_that_is_none() -> None:

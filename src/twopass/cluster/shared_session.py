@@ -55,6 +55,7 @@ class Change:
 
     Attributes:
         generation: It holds everything up to the flush of that number.
+        trims: Frames before `drop` are still there that nobody needs.
     """
 
     generation: int
@@ -62,9 +63,20 @@ class Change:
     at: int
     journal: bytes
     drop: int
+    trims: bool
     begins: str
     first: int
     frames: Sequence[bytes]
+
+    @property
+    def empty(self) -> bool:
+        """Whether Redis has it all."""
+        return not (self.about or self.journal or self.trims or self.frames)
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        return len(self.journal) + sum(map(len, self.frames))
 
     def arguments(self, owner: str) -> Sequence[str | bytes | int]:
         """As the script takes them."""
@@ -108,6 +120,7 @@ class SharedSession:
         self._cuts: deque[tuple[int, Place]] = deque()
         self._size = self._at + sum(self._sizes)
         self._unflushed = self._new
+        self._trimmed = self._taken = False
         self._flushed = self._safe = 0
         self._thens: deque[tuple[int, Callable[[], None]]] = deque()
         self._changed = asyncio.Event()
@@ -156,11 +169,12 @@ class SharedSession:
             return
         number, self._begins = cut
         self._shrink(number)
-        self._unflushed = True
+        self._unflushed = self._trimmed = True
 
     def flush(self, then: Callable[[], None] = nothing) -> bool:
         if self._over:
-            then()
+            if not self._taken:  # else the numbers of what was used are the other's
+                then()
             return False
         if self._unflushed:
             self._unflushed = False
@@ -196,13 +210,16 @@ class SharedSession:
     # -- to and from Redis ------------------------------------------------------------------------------------------
 
     def change(self) -> Change:
-        """What Redis does not have yet."""
+        """What Redis does not have yet; nothing of a session that cannot be kept any more."""
+        if self.failure is not None:
+            return Change(self._flushed, "", 0, b"", 0, trims=False, begins="", first=0, frames=())
         return Change(
             generation=self._flushed,
             about=json.dumps(self.about) if self._new else "",
             at=self._at,
             journal=bytes(self._journal),
             drop=self._first,
+            trims=self._trimmed,
             begins=json.dumps(asdict(self._begins)) if self._begins else "",
             first=self._from,
             frames=tuple(self._frames),
@@ -210,17 +227,22 @@ class SharedSession:
 
     def answered(self, change: Change, answer: Answer) -> None:
         """Redis has taken a change, or says why not."""
-        if answer is Answer.KEPT:
+        if self.failure is not None:
+            log.debug("an answer came too late", session=self.session)
+        elif answer is Answer.KEPT:
             self._new = False
+            self._trimmed = self._trimmed and change.drop < self._first
             del self._journal[: len(change.journal)]
             self._at += len(change.journal)
             self._forget_frames(change.first + len(change.frames))
             self._safe = max(self._safe, change.generation)
         elif answer is Answer.TAKEN:
+            self._taken = True
             self._fail("another server goes on with it")
-            self._thens.clear()  # the numbers of what was used are the other's now
+            self._thens.clear()
         else:
             self._fail("what was kept of it is lost")
+            self._leave(REMOVE)  # the rest is of no use to anybody
         self._told()
 
     def given_up(self) -> None:
@@ -238,8 +260,7 @@ class SharedSession:
         self._size += by
         if not self._writer.grown(by, self._size):
             self._fail("its limit is reached")
-            self.farewell = REMOVE
-            self._writer.write(self)
+            self._leave(REMOVE)
             self._told()
             return False
         self._unflushed = True
@@ -262,14 +283,20 @@ class SharedSession:
     def _end(self, farewell: str) -> None:
         if not self._over:
             self.flush()
-            self.farewell = farewell
-            self._writer.write(self)
+            self._leave(farewell)
         self._give_room()
+
+    def _leave(self, farewell: str) -> None:
+        self.farewell = farewell
+        self._writer.write(self)
 
     def _fail(self, reason: str) -> None:
         if self.failure is None:
             self.failure = reason
             log.error("a session cannot be kept", session=self.session, reason=reason)
+            self._journal.clear()
+            self._frames.clear()
+            self._cuts.clear()
             self._give_room()
 
     def _give_room(self) -> None:

@@ -14,7 +14,7 @@ import contextlib
 import json
 import math
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Sequence
 from typing import Any, cast
 
 import structlog
@@ -40,6 +40,9 @@ _FAILURES = (RedisError, OSError)
 _PASSING = ("BUSY", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN")
 _CONNECT_SECONDS = 2.0
 _ANSWER_SECONDS = 5.0
+_HEALTH_SECONDS = 5.0
+_PORTION = 4 << 20
+"""Bytes sent at once, about: they must be there in less time than an answer may take."""
 _AGAIN_SECONDS = 0.25
 _ALIVE_EVERY = 2.0
 _ALIVE_MS = 10_000
@@ -60,6 +63,8 @@ def shared_spool(settings: SpoolSettings) -> SharedSpool:
             retry=Retry(NoBackoff(), 0),  # a change that was not answered is made anew, not sent again
             socket_connect_timeout=_CONNECT_SECONDS,
             socket_timeout=_ANSWER_SECONDS,
+            socket_keepalive=True,
+            health_check_interval=_HEALTH_SECONDS,
         )
     except ValueError as error:
         raise ConfigError(f"spool.url: {error}.", fix="Write redis://host:port/db.") from None
@@ -84,6 +89,7 @@ class SharedSpool:
         self._used = 0
         self._scripts: dict[str, str] = {}
         self._waiting: dict[SharedSession, None] = {}
+        self._sending: Sequence[tuple[SharedSession, Change]] = ()
         self._woken = asyncio.Event()
         self._failed = False
         self._since: float | None = None
@@ -99,12 +105,12 @@ class SharedSpool:
         """What was written is brought to Redis, unless that takes long."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_SECONDS):
-                while self._waiting or self._since is not None:  # noqa: ASYNC110 - once, at the end
+                while self._waiting or self._sending:  # noqa: ASYNC110 - once, at the end
                     await asyncio.sleep(_POLL_SECONDS)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for session in self._waiting:
+        for session in {*self._waiting, *(session for session, _ in self._sending)}:
             session.given_up()
         with contextlib.suppress(*_FAILURES):
             await self._redis.delete(alive(self.owner))
@@ -186,11 +192,11 @@ class SharedSpool:
         _, about, *rest = found
         return SharedSession(self, session, json.loads(about), Loaded.of(*rest))
 
-    async def left_behind(self) -> AsyncIterator[SharedSession]:
+    async def left_behind(self, but: Container[str] = ()) -> AsyncIterator[SharedSession]:
         """The sessions whose server was not heard of for a while, or has let them go."""
         try:
             for session, owner in await self._orphans():
-                if (taken := await self._acquire(session, owner)) is not None:
+                if session not in but and (taken := await self._acquire(session, owner)) is not None:
                     yield taken
         except _FAILURES as error:
             log.warning("sessions cannot be looked for", error=type(error).__name__)
@@ -222,7 +228,7 @@ class SharedSpool:
         while True:
             try:
                 await _await(self._redis.set(alive(self.owner), b"", px=_ALIVE_MS))
-            except _FAILURES:
+            except Exception:
                 self._missed.clear()  # the others could not show it either
             await asyncio.sleep(_ALIVE_EVERY)
 
@@ -236,9 +242,10 @@ class SharedSpool:
                     while True:
                         message = await heard.get_message(timeout=_ALIVE_EVERY)
                         if message is not None:
-                            self.wanted(message["data"].decode())
-            except _FAILURES:
+                            self.wanted(message["data"].decode(errors="replace"))
+            except Exception as error:  # whatever it is: who does not listen is taken for dead
                 self._listening_since = math.inf
+                log.debug("nobody can ask for sessions now", error=type(error).__name__)
                 await asyncio.sleep(_AGAIN_SECONDS)
 
     # -- to Redis ---------------------------------------------------------------------------------------------------
@@ -262,24 +269,41 @@ class SharedSpool:
     async def _write_on(self) -> None:
         """Bring to Redis what was written, all sessions together. For ever."""
         while True:
-            await self._woken.wait()
-            self._woken.clear()
-            changes = [(session, session.change()) for session in self._waiting]
-            self._waiting.clear()
+            if not self._waiting:
+                self._woken.clear()
+                await self._woken.wait()
+            self._sending = self._portion()
             self._since = _now()
             try:
-                answers = await self._send(changes)
+                answers = await self._send(self._sending)
             except Exception as error:  # whatever it is, the next try may go well
                 self._fail(error)
-                for session, _ in changes:
-                    self.write(session)
+                self._waiting = dict.fromkeys(session for session, _ in self._sending) | self._waiting
                 await asyncio.sleep(_AGAIN_SECONDS)
             else:
                 self._recovered()
-                for (session, change), answer in zip(changes, answers, strict=True):
-                    session.answered(change, answer)
-                    if answer is Answer.TAKEN:
-                        self.wanted(session.session)
+                for (session, change), answer in zip(self._sending, answers, strict=True):
+                    self._tell(session, change, answer)
+            self._sending = ()
+
+    def _portion(self) -> Sequence[tuple[SharedSession, Change]]:
+        """What to send next: of as many sessions as fit, those that have waited longest first."""
+        portion, size = [], 0
+        while self._waiting and size < _PORTION:
+            session = next(iter(self._waiting))
+            del self._waiting[session]
+            portion.append((session, session.change()))
+            size += portion[-1][1].size
+        return portion
+
+    def _tell(self, session: SharedSession, change: Change, answer: Answer) -> None:
+        """What fails for one session must not stop the others."""
+        try:
+            session.answered(change, answer)
+            if answer is Answer.TAKEN:
+                self.wanted(session.session)
+        except Exception:
+            log.exception("an answer could not be dealt with", session=session.session)
 
     def _fail(self, error: Exception) -> None:
         if not self._failed:
@@ -303,18 +327,20 @@ class SharedSpool:
         return [_answer(reply) for reply in replies]
 
     async def _sent(self, changes: Sequence[tuple[SharedSession, Change]]) -> Sequence[Any]:
-        """What Redis says to each change."""
-        writes = []
+        """What Redis says to each change; nothing to those that are none."""
+        writes: list[int | None] = []
         async with self._redis.pipeline(transaction=False) as together:
             for session, change in changes:
-                writes.append(len(together))
+                writes.append(None if change.empty else len(together))
                 self._put(together, session, change)
             replies = await together.execute(raise_on_error=False)
-        return [replies[at] for at in writes]
+        missing = next((each for each in replies if isinstance(each, NoScriptError)), None)
+        return [missing or (_KEPT if at is None else replies[at]) for at in writes]
 
     def _put(self, together: Any, session: SharedSession, change: Change) -> None:
         names = keys(session.session)
-        together.evalsha(self._scripts.get(WRITE, _UNKNOWN), 3, *names, *change.arguments(self.owner))
+        if not change.empty:
+            together.evalsha(self._scripts.get(WRITE, _UNKNOWN), 3, *names, *change.arguments(self.owner))
         if change.about:
             together.sadd(SESSIONS, session.session)
         if session.farewell is not None:
@@ -323,6 +349,7 @@ class SharedSpool:
                 together.srem(SESSIONS, session.session)
 
 
+_KEPT = Answer.KEPT.encode()
 _UNKNOWN = "0" * 40
 
 

@@ -66,8 +66,13 @@ class Worker:
 
     async def run(self) -> None:
         """Until `drain` was called, and everything is answered or given back as far as there is time."""
-        wishes = await self._broker.wishes()
-        utterances = await self._broker.utterances(self._set.room)
+        inboxes: list[Inbox] = []
+        try:
+            inboxes.append(wishes := await self._broker.wishes())
+            inboxes.append(utterances := await self._broker.utterances(self._set.room))
+        except BaseException:
+            await parted(self._broker, *inboxes)
+            raise
         lasting = [queue.run() for queue in self._queues.values()]
         lasting += [self._take(utterances), self._hear_wishes(wishes), self._touch()]
         background = [asyncio.create_task(work) for work in lasting]

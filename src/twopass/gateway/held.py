@@ -185,9 +185,11 @@ class HeldSession:
 
     async def abandon(self) -> None:
         """Nobody wants it any more."""
-        await self._stop()
-        if self.kept is not None:
-            self.kept.complete()
+        try:
+            await self._stop()
+        finally:
+            if self.kept is not None:
+                self.kept.complete()
 
     async def suspend(self) -> None:
         """Leave it to the next process."""

@@ -220,7 +220,7 @@ class WordMessage(Message):
 
 class Segment(ServerMessage):
     """
-    A revision of one utterance. Keep the highest revision per id and sort by start: that is the transcript.
+    A revision of one utterance. Keep the final or highest revision per id and sort by start: that is the transcript.
 
     Attributes:
         stable: How many leading words are not expected to change.

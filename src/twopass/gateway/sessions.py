@@ -20,7 +20,7 @@ import structlog
 
 from twopass.cost.usage.entries import Account
 from twopass.engine import Engine, Request
-from twopass.errors import ServerStopping, SessionTooLong, TwopassError, UnknownSession
+from twopass.errors import ServerStopping, SessionTooLong, StateUnavailable, TwopassError, UnknownSession
 from twopass.gateway import messages
 from twopass.gateway.held import HeldSession
 from twopass.gateway.intake import Intake, forget
@@ -55,6 +55,7 @@ class Sessions:
         self._held: dict[str, HeldSession] = {}
         self._coming: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._reloading = asyncio.Semaphore(_RELOADING_AT_ONCE)
+        self._unreadable: set[str] = set()
         self._stopping = False
         if keeper is not None:
             keeper.wanted = self._let_go
@@ -99,7 +100,7 @@ class Sessions:
         held = self._held.get(request.session)
         if held is None or not hmac.compare_digest(held.token_hash, _hashed(request.token)):
             raise UnknownSession("There is no such session (any more).", fix="Start a new one.")
-        held.session.outbox.skip_to(request.last_event)
+        held.session.skip_to(request.last_event)
         return held
 
     def holds(self, held: HeldSession) -> bool:
@@ -165,7 +166,7 @@ class Sessions:
     async def recover(self) -> None:
         """Go on with what other processes have left: an earlier one, or one that stops just now."""
         if self._keeper is not None:
-            async for kept in self._keeper.left_behind():
+            async for kept in self._keeper.left_behind(self._unreadable):
                 async with self._alone(kept.session):
                     await self._recover(kept)
 
@@ -173,7 +174,10 @@ class Sessions:
         """Go on with one, wherever it is. Raises StateUnavailable."""
 
         def allowed(about: About) -> bool:
-            return hmac.compare_digest(str(about.get("token")), token_hash)
+            rightful = hmac.compare_digest(str(about.get("token")), token_hash)
+            if rightful and about.get("format") != _FORMAT:
+                raise StateUnavailable("A server of another version has the session.", fix="Resume it in a moment.")
+            return rightful
 
         async with self._alone(session):
             if self._keeper is not None and session not in self._held:
@@ -194,9 +198,10 @@ class Sessions:
                 kept.close()
                 return
             try:
-                await self._reload(kept)
+                await self._reload(await self._begun(kept), kept)
             except Exception as error:  # one that is damaged must not stop the others
                 kept.close()
+                self._unreadable.add(kept.session)
                 log.error("session cannot be recovered: it stays", session=kept.session, reason=type(error).__name__)
 
     async def _begun(self, kept: Kept) -> HeldSession:
@@ -207,8 +212,19 @@ class Sessions:
         start = messages.Start.model_validate(about["start"])
         return await self._hold(kept.session, start, None, about["token"], Account(**about["account"]))
 
-    async def _reload(self, kept: Kept) -> None:
-        held = await self._begun(kept)
+    async def _reload(self, held: HeldSession, kept: Kept) -> None:
+        """Make it anew. Raises ValueError, and whatever else a damaged one may cause."""
+        with contextlib.ExitStack() as undo:
+            undo.callback(held.intake.close)
+            await self._replay(held, kept)
+            undo.pop_all()
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._place(forced=True))
+            self._start(held, stack)
+        seconds = round(held.session.next_sample / SAMPLE_RATE, 1)
+        log.info("session recovered", session=held.session.id, seconds=seconds)
+
+    async def _replay(self, held: HeldSession, kept: Kept) -> None:
         session, intake = held.session, held.intake
         for number, record in enumerate(kept.records()):
             session.replay([record])
@@ -232,10 +248,6 @@ class Sessions:
         intake.keep_in(kept.receive)
         held.kept = kept
         held.began -= session.next_sample / SAMPLE_RATE
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(self._place(forced=True))
-            self._start(held, stack)
-        log.info("session recovered", session=session.id, seconds=round(session.next_sample / SAMPLE_RATE, 1))
 
     def _let_go(self, session: str) -> None:
         """
@@ -309,9 +321,7 @@ class Sessions:
         told to come back; the others get their finals now, as far as there is time.
         """
         self._stopping = True
-        async with contextlib.AsyncExitStack() as all_of_it:  # what is being reloaded is one of them
-            for _ in range(_RELOADING_AT_ONCE):
-                await all_of_it.enter_async_context(self._reloading)
+        await self._in_time([self._all_reloaded()])
         lasting = [held for held in self._held.values() if held.lasting]
         passing = [held for held in self._held.values() if not held.lasting]
         for held in lasting:
@@ -330,6 +340,12 @@ class Sessions:
         await self._in_time(held.abandon() for held in passing)
         self._held.clear()
         await self._in_time([asyncio.wait(self._dropping)] if self._dropping else [])
+
+    async def _all_reloaded(self) -> None:
+        """What is being reloaded is one of them."""
+        async with contextlib.AsyncExitStack() as all_of_it:
+            for _ in range(_RELOADING_AT_ONCE):
+                await all_of_it.enter_async_context(self._reloading)
 
     async def _in_time(self, works: Iterable[Coroutine[Any, Any, object]]) -> None:
         with contextlib.suppress(TimeoutError):

@@ -61,9 +61,9 @@ const reducers = {
 
 function segment(state, next) {
   const known = latest(state, next.id);
-  // Revisions may come twice or late; the highest one is the truth.
-  if (known && known.revision >= next.revision) return state;
+  // Revisions may come twice or late; the highest one is the truth, and a final whatever its number.
   const final = next.status === "final";
+  if (known && (known.status === "final" || (!final && known.revision >= next.revision))) return state;
   const open = new Map(state.open);
   const settled = final ? new Map(state.settled) : state.settled;
   if (final) {
