@@ -5,7 +5,7 @@ Where sessions are kept so that they outlive their process: what a spool on the 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Container, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -104,8 +104,8 @@ class Keeper(Protocol):
         not to be had.
         """
 
-    def left_behind(self, but: Container[str] = ()) -> AsyncIterator[Kept]:
-        """The sessions whose process is gone, but for these; they are ours from now on."""
+    def left_behind(self, fit: Callable[[str], bool]) -> AsyncIterator[Kept]:
+        """The sessions whose process is gone, as far as they fit, by name; they are ours from now on."""
 
     def tidy(self) -> None:
         """Remove what has been kept for long enough. May take a while."""
@@ -113,3 +113,8 @@ class Keeper(Protocol):
 
 def nobody_wants(session: str) -> None:
     """What `wanted` is where sessions do not move."""
+
+
+def anyone(session: str) -> bool:  # noqa: ARG001 - see its uses
+    """Every session fits."""
+    return True

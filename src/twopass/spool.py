@@ -21,7 +21,7 @@ import re
 import shutil
 import struct
 import time
-from collections.abc import AsyncIterator, Callable, Container, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -30,7 +30,7 @@ import structlog
 
 from twopass import journal
 from twopass.journal import Record, nothing
-from twopass.keeping import About, Place, nobody_wants
+from twopass.keeping import About, Place, anyone, nobody_wants
 
 log = structlog.get_logger()
 
@@ -98,11 +98,11 @@ class Spool:
             return None
         return spool
 
-    async def left_behind(self, but: Container[str] = ()) -> AsyncIterator[SessionSpool]:
-        """The sessions whose process is gone, but for these; they are ours from now on."""
+    async def left_behind(self, fit: Callable[[str], bool] = anyone) -> AsyncIterator[SessionSpool]:
+        """The sessions whose process is gone, as far as they fit, by name; they are ours from now on."""
         if self._directory.is_dir():
             for path in sorted(self._directory.iterdir()):
-                if path.name not in but and (spool := self._left(path)) is not None:
+                if fit(path.name) and (spool := self._left(path)) is not None:
                     yield spool
 
     def _left(self, path: Path) -> SessionSpool | None:

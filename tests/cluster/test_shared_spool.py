@@ -284,7 +284,7 @@ async def test_what_nobody_can_read_is_forgotten_in_time(server: Server, direct:
             other.close()
             await until(lambda: direct.hget(keys("s").about, "owner") == b"")
         assert 0 < direct.pttl(keys("s").about) <= 100_000
-        assert [] == [each async for each in first.left_behind(but={"s"})]
+        assert [] == [each async for each in first.left_behind(lambda name: name != "s")]
 
 
 def test_an_address_that_is_none() -> None:

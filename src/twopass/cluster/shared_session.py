@@ -55,6 +55,7 @@ class Change:
 
     Attributes:
         generation: It holds everything up to the flush of that number.
+        farewell: The script to run afterwards.
         trims: Frames before `drop` are still there that nobody needs.
     """
 
@@ -67,6 +68,7 @@ class Change:
     begins: str
     first: int
     frames: Sequence[bytes]
+    farewell: str | None
 
     @property
     def empty(self) -> bool:
@@ -106,8 +108,7 @@ class SharedSession:
         self.session = session
         self.about = about
         self.failure: str | None = None
-        self.farewell: str | None = None
-        """The script that is run after the last change."""
+        self._farewell: str | None = None
         self._writer = writer
         self._new = loaded is None
         self._loaded = loaded = loaded or Loaded()
@@ -212,7 +213,9 @@ class SharedSession:
     def change(self) -> Change:
         """What Redis does not have yet; nothing of a session that cannot be kept any more."""
         if self.failure is not None:
-            return Change(self._flushed, "", 0, b"", 0, trims=False, begins="", first=0, frames=())
+            return Change(
+                self._flushed, "", 0, b"", 0, trims=False, begins="", first=0, frames=(), farewell=self._farewell
+            )
         return Change(
             generation=self._flushed,
             about=json.dumps(self.about) if self._new else "",
@@ -223,6 +226,7 @@ class SharedSession:
             begins=json.dumps(asdict(self._begins)) if self._begins else "",
             first=self._from,
             frames=tuple(self._frames),
+            farewell=self._farewell,
         )
 
     def answered(self, change: Change, answer: Answer) -> None:
@@ -252,7 +256,7 @@ class SharedSession:
 
     @property
     def _over(self) -> bool:
-        return self.failure is not None or self.farewell is not None
+        return self.failure is not None or self._farewell is not None
 
     def _grow(self, by: int) -> bool:
         if self._over:
@@ -287,7 +291,7 @@ class SharedSession:
         self._give_room()
 
     def _leave(self, farewell: str) -> None:
-        self.farewell = farewell
+        self._farewell = farewell
         self._writer.write(self)
 
     def _fail(self, reason: str) -> None:

@@ -14,7 +14,7 @@ import contextlib
 import json
 import math
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Container, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, cast
 
 import structlog
@@ -23,7 +23,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 from twopass.cluster.shared_session import Change, Loaded, SharedSession
 from twopass.cluster.state_scripts import LEAVE, REMOVE, SESSIONS, TAKE, WRITE, Answer, alive, keys, wanted
 from twopass.errors import ConfigError, StateUnavailable
-from twopass.keeping import About, nobody_wants
+from twopass.keeping import About, anyone, nobody_wants
 from twopass.spool import SpoolSettings
 
 try:
@@ -49,6 +49,7 @@ _ALIVE_MS = 10_000
 _MISSED_SECONDS = 5.0
 """So long after it was first missed a server is taken for gone: after Redis was away nobody has been heard of."""
 _TAKE_SECONDS = 2.0
+_OWN_SECONDS = 1.0
 _ASKED_SECONDS = 4.0
 _ALL_LISTEN_SECONDS = 3.0
 _POLL_SECONDS = 0.05
@@ -159,11 +160,11 @@ class SharedSpool:
         Ask the session's owner to let it go, whoever that is meanwhile, and wait for that a little. Who has it then;
         None if it is over. Raises StateUnavailable if nobody can say who lives, or if it comes to us just now.
         """
-        give_up = _now() + _ASKED_SECONDS
+        began = _now()
         while owner := await self._owner(session):
             if owner != self.owner and await self._is_deaf(owner, session):
                 return owner
-            if _now() > give_up:
+            if _now() - began > (_OWN_SECONDS if owner == self.owner else _ASKED_SECONDS):
                 if owner == self.owner or not self._all_listen:
                     raise StateUnavailable("The session is on its way.", fix="Resume it in a moment.")
                 return owner
@@ -192,11 +193,11 @@ class SharedSpool:
         _, about, *rest = found
         return SharedSession(self, session, json.loads(about), Loaded.of(*rest))
 
-    async def left_behind(self, but: Container[str] = ()) -> AsyncIterator[SharedSession]:
+    async def left_behind(self, fit: Callable[[str], bool] = anyone) -> AsyncIterator[SharedSession]:
         """The sessions whose server was not heard of for a while, or has let them go."""
         try:
             for session, owner in await self._orphans():
-                if session not in but and (taken := await self._acquire(session, owner)) is not None:
+                if fit(session) and (taken := await self._acquire(session, owner)) is not None:
                     yield taken
         except _FAILURES as error:
             log.warning("sessions cannot be looked for", error=type(error).__name__)
@@ -343,9 +344,9 @@ class SharedSpool:
             together.evalsha(self._scripts.get(WRITE, _UNKNOWN), 3, *names, *change.arguments(self.owner))
         if change.about:
             together.sadd(SESSIONS, session.session)
-        if session.farewell is not None:
-            together.evalsha(self._scripts.get(session.farewell, _UNKNOWN), 3, *names, self.owner)
-            if session.farewell is REMOVE:
+        if change.farewell is not None:
+            together.evalsha(self._scripts.get(change.farewell, _UNKNOWN), 3, *names, self.owner)
+            if change.farewell is REMOVE:
                 together.srem(SESSIONS, session.session)
 
 

@@ -69,6 +69,8 @@ class HeldSession:
     def start(self, place: contextlib.ExitStack) -> None:
         """Recognize from now on. The place is given back when nothing more can come out."""
         self._place = place
+        if self.session.complete:  # by an earlier process: whoever is connected need not wait for more
+            self.over_at = asyncio.get_running_loop().time()
         self._running = asyncio.create_task(self._run())
 
     async def _run(self) -> None:

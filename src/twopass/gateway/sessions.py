@@ -166,7 +166,7 @@ class Sessions:
     async def recover(self) -> None:
         """Go on with what other processes have left: an earlier one, or one that stops just now."""
         if self._keeper is not None:
-            async for kept in self._keeper.left_behind(self._unreadable):
+            async for kept in self._keeper.left_behind(self._is_free):
                 async with self._alone(kept.session):
                     await self._recover(kept)
 
@@ -184,6 +184,10 @@ class Sessions:
                 kept = await self._keeper.take(session, allowed)
                 if kept is not None:
                     await self._recover(kept)
+
+    def _is_free(self, session: str) -> bool:
+        """Whether it can be read, as far as that is known, and nobody here brings it already."""
+        return session not in self._unreadable and session not in self._coming
 
     def _alone(self, session: str) -> asyncio.Lock:
         """Nobody else here may bring this session."""

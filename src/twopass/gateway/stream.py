@@ -51,6 +51,7 @@ log = structlog.get_logger()
 
 _LAST_WORDS_SECONDS = 2.0
 _FAREWELL_SECONDS = 5.0
+_GLANCE_SECONDS = 0.2
 _ON_PURPOSE = 1000
 """The close code of a client that wants no more. A line that broke counts as 1005 or 1006."""
 
@@ -159,8 +160,8 @@ class Connection:
 
     async def _resume(self, held: HeldSession, request: messages.SessionResume) -> None:
         if not self._sessions.holds(held):  # it was given up while we waited for the one before us to leave
-            raise UnknownSession("There is no such session any more.", fix="Start a new one.")
-        self._sent = request.last_event
+            raise StateUnavailable("The session has just gone elsewhere.", fix="Ask for it again.")
+        self._sent = self._seen = request.last_event
         await self._send(
             messages.Resumed(
                 event=max(1, request.last_event),
@@ -256,11 +257,13 @@ class Connection:
         The client has been told everything. One that says `seen` needs no second chance to hear it: its session goes
         at once, with its files. (The closing handshake proves nothing: uvicorn does not tell who began it.)
         """
-        if self._attentive:
-            with contextlib.suppress(TimeoutError, TwopassError, WebSocketDisconnect):
-                async with asyncio.timeout(_FAREWELL_SECONDS):
-                    while self._seen < self._sent:
-                        await self._take(await self._receive(), held)
+        with contextlib.suppress(TimeoutError, TwopassError, WebSocketDisconnect):
+            # Who came back to a session that was over may not have been heard at all yet.
+            async with asyncio.timeout(_FAREWELL_SECONDS if self._attentive else _GLANCE_SECONDS) as limit:
+                while self._seen < self._sent:
+                    await self._take(await self._receive(), held)
+                    if self._attentive:
+                        limit.reschedule(asyncio.get_running_loop().time() + _FAREWELL_SECONDS)
         if self._seen >= self._sent:
             await self._sessions.drop(held)
         error = held.failure or held.broken
