@@ -40,7 +40,7 @@ check: $(READY) ## Format, lint, strict types, and the tests with coverage
 	    --ignore tests/cost/test_reported.py --ignore-glob 'tests/cost/test_*kill.py' \
 	    --ignore tests/compare/test_comparison_page.py --ignore tests/compare/test_compare_cli.py \
 	    --ignore tests/cluster/test_shared_state.py --ignore tests/cluster/test_bench.py \
-	    --ignore tests/deploy/test_nginx_cluster.py --ignore-glob 'tests/providers/*/test_*_faults.py' --ignore-glob 'tests/providers/*/test_*_sessions.py'
+	    --ignore tests/deploy --ignore-glob 'tests/providers/*/test_*_faults.py' --ignore-glob 'tests/providers/*/test_*_sessions.py'
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
