@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from tests.scripted import ScriptedStreaming, crash, numbered, spoken
 from tests.test_first_pass import Notes
@@ -410,8 +410,9 @@ def test_sessions_share_what_they_know_of_a_vendor() -> None:
     assert 1 == choices[3].pick()
 
 
+# A seed is as small as it gets: one that fails is not tried again and again to make it smaller.
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=15)
+@settings(max_examples=15, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 def test_whatever_breaks_no_word_is_lost_or_doubled(seed: int) -> None:
     """Random deaths of both vendors at random moments, walls, finals, kinds: every word is there, once, in place."""
     rng = random.Random(seed)
