@@ -84,7 +84,7 @@ class Connection:
         self._metrics = metrics
         self._sessions = sessions
         self._sent = self._seen = 0
-        self._attentive = False
+        self._attentive = self._returned = False
         self._dismissal: asyncio.Future[TwopassError] = asyncio.get_running_loop().create_future()
         self.released = asyncio.Event()
 
@@ -161,6 +161,7 @@ class Connection:
     async def _resume(self, held: HeldSession, request: messages.SessionResume) -> None:
         if not self._sessions.holds(held):  # it was given up while we waited for the one before us to leave
             raise StateUnavailable("The session has just gone elsewhere.", fix="Ask for it again.")
+        self._returned = True
         self._sent = self._seen = request.last_event
         await self._send(
             messages.Resumed(
@@ -257,10 +258,11 @@ class Connection:
         The client has been told everything. One that says `seen` needs no second chance to hear it: its session goes
         at once, with its files. (The closing handshake proves nothing: uvicorn does not tell who began it.)
         """
+        # Who came back to a session that was over may not have been heard at all yet.
+        patience = _FAREWELL_SECONDS if self._attentive else _GLANCE_SECONDS if self._returned else 0.0
         with contextlib.suppress(TimeoutError, TwopassError, WebSocketDisconnect):
-            # Who came back to a session that was over may not have been heard at all yet.
-            async with asyncio.timeout(_FAREWELL_SECONDS if self._attentive else _GLANCE_SECONDS) as limit:
-                while self._seen < self._sent:
+            async with asyncio.timeout(patience) as limit:
+                while patience and self._seen < self._sent:
                     await self._take(await self._receive(), held)
                     if self._attentive:
                         limit.reschedule(asyncio.get_running_loop().time() + _FAREWELL_SECONDS)
