@@ -14,12 +14,13 @@ import contextlib
 import json
 import math
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, cast
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
 
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from twopass.cluster.redis_reply import replied
 from twopass.cluster.shared_session import Change, Loaded, SharedSession
 from twopass.cluster.state_scripts import LEAVE, REMOVE, SESSIONS, TAKE, WRITE, Answer, alive, keys, wanted
 from twopass.errors import ConfigError, StateUnavailable
@@ -149,7 +150,7 @@ class SharedSpool:
         return None
 
     async def _allowed(self, session: str, allowed: Callable[[About], bool]) -> bool:
-        about = await _await(self._redis.hget(keys(session).about, "about"))
+        about = await replied(self._redis.hget(keys(session).about, "about"))
         try:
             return about is not None and allowed(json.loads(about))
         except ValueError:
@@ -173,8 +174,8 @@ class SharedSpool:
 
     async def _is_deaf(self, owner: str, session: str) -> bool:
         """Tell a server that its session is wanted. Whether it cannot hear that, because it has gone."""
-        heard = await _await(self._redis.publish(wanted(owner), session))
-        return self._all_listen and not (heard and await _await(self._redis.exists(alive(owner))))
+        heard = await replied(self._redis.publish(wanted(owner), session))
+        return self._all_listen and not (heard and await replied(self._redis.exists(alive(owner))))
 
     @property
     def _all_listen(self) -> bool:
@@ -182,12 +183,12 @@ class SharedSpool:
         return _now() - self._listening_since > _ALL_LISTEN_SECONDS
 
     async def _owner(self, session: str) -> str | None:
-        owner = await _await(self._redis.hget(keys(session).about, "owner"))
+        owner = await replied(self._redis.hget(keys(session).about, "owner"))
         return None if owner is None else owner.decode()
 
     async def _acquire(self, session: str, owner: str) -> SharedSession | None:
         """Make it ours, with all that is there, if it is still that owner's."""
-        found = await _await(self._redis.eval(TAKE, 3, *keys(session), self.owner, owner))
+        found = await replied(self._redis.eval(TAKE, 3, *keys(session), self.owner, owner))
         if len(found) < 2:
             return None
         _, about, *rest = found
@@ -204,13 +205,13 @@ class SharedSpool:
 
     async def _orphans(self) -> Sequence[tuple[str, str]]:
         """Sessions that nobody goes on with, and their owners."""
-        names = [name.decode() for name in await _await(self._redis.smembers(SESSIONS))]
+        names = [name.decode() for name in await replied(self._redis.smembers(SESSIONS))]
         async with self._redis.pipeline(transaction=False) as together:
             for name in names:
                 together.hget(keys(name).about, "owner")
             owners = await together.execute()
         if over := [name for name, owner in zip(names, owners, strict=True) if owner is None]:
-            await _await(self._redis.srem(SESSIONS, *over))
+            await replied(self._redis.srem(SESSIONS, *over))
         owned = [(name, owner.decode()) for name, owner in zip(names, owners, strict=True) if owner is not None]
         gone = {owner for owner in {owner for _, owner in owned} - {self.owner} if await self._is_gone(owner)}
         return [(name, owner) for name, owner in owned if owner in gone]
@@ -219,7 +220,7 @@ class SharedSpool:
         now = _now()
         if not owner:
             return True
-        if await _await(self._redis.exists(alive(owner))):
+        if await replied(self._redis.exists(alive(owner))):
             self._missed.pop(owner, None)
             return False
         return now - self._missed.setdefault(owner, now) >= _MISSED_SECONDS
@@ -228,7 +229,7 @@ class SharedSpool:
         """Show that this server is there. For ever."""
         while True:
             try:
-                await _await(self._redis.set(alive(self.owner), b"", px=_ALIVE_MS))
+                await replied(self._redis.set(alive(self.owner), b"", px=_ALIVE_MS))
             except Exception:
                 self._missed.clear()  # the others could not show it either
             await asyncio.sleep(_ALIVE_EVERY)
@@ -320,23 +321,25 @@ class SharedSpool:
 
     async def _send(self, changes: Sequence[tuple[SharedSession, Change]]) -> Sequence[Answer]:
         """Raises RedisError, OSError."""
-        replies = await self._sent(changes)
-        if any(isinstance(reply, NoScriptError) for reply in replies):  # Redis came back, or was made to forget them
+        try:
+            return await self._sent(changes)
+        except NoScriptError:  # Redis came back, or was made to forget them
             for script in (WRITE, LEAVE, REMOVE):
-                self._scripts[script] = await _await(self._redis.script_load(script))
-            replies = await self._sent(changes)
-        return [_answer(reply) for reply in replies]
+                self._scripts[script] = await replied(self._redis.script_load(script))
+            return await self._sent(changes)
 
-    async def _sent(self, changes: Sequence[tuple[SharedSession, Change]]) -> Sequence[Any]:
-        """What Redis says to each change; nothing to those that are none."""
+    async def _sent(self, changes: Sequence[tuple[SharedSession, Change]]) -> Sequence[Answer]:
+        """What Redis says to each change; those that are none are kept. Raises NoScriptError, and what `_send` does."""
         writes: list[int | None] = []
         async with self._redis.pipeline(transaction=False) as together:
             for session, change in changes:
                 writes.append(None if change.empty else len(together))
                 self._put(together, session, change)
             replies = await together.execute(raise_on_error=False)
-        missing = next((each for each in replies if isinstance(each, NoScriptError)), None)
-        return [missing or (_KEPT if at is None else replies[at]) for at in writes]
+        for reply in replies:
+            if isinstance(reply, NoScriptError):
+                raise reply
+        return [Answer.KEPT if at is None else _answer(replies[at]) for at in writes]
 
     def _put(self, together: Any, session: SharedSession, change: Change) -> None:
         names = keys(session.session)
@@ -350,7 +353,6 @@ class SharedSpool:
                 together.srem(SESSIONS, session.session)
 
 
-_KEPT = Answer.KEPT.encode()
 _UNKNOWN = "0" * 40
 
 
@@ -366,8 +368,3 @@ def _answer(reply: Any) -> Answer:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-async def _await(reply: Any) -> Any:
-    """redis-py's types are for both of its clients, the one that blocks too."""
-    return await cast("Awaitable[Any]", reply)

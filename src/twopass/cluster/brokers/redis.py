@@ -9,7 +9,7 @@ before 8.4, and ends for good when a server comes back without its data. To keep
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, cast
 
 from redis.asyncio import Redis
@@ -19,6 +19,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from twopass.cluster.broker import UNDERTAKERS, WORKERS, BrokerSettings, Topic, nobody_waits
 from twopass.cluster.inbox import POLL_SECONDS, Delivery, Inbox, NoTicket
+from twopass.cluster.redis_reply import replied
 from twopass.errors import BrokerUnavailable
 
 _POLL_MS = round(POLL_SECONDS * 1000)
@@ -59,7 +60,7 @@ class _Ticket:
 
     async def _claim(self, idle: int | None = None) -> None:
         """Keep it as ours, idle for so long, without counting that as a delivery."""
-        await _await(self._redis.xclaim(*self._names, 0, [self._id], idle=idle, justid=True))
+        await replied(self._redis.xclaim(*self._names, 0, [self._id], idle=idle, justid=True))
 
 
 class RedisTransport:
@@ -83,7 +84,7 @@ class RedisTransport:
 
     async def open(self) -> None:
         try:
-            await _await(self._redis.ping())
+            await replied(self._redis.ping())
         except _FAILURES as error:
             message = f"{self._set.shown}: {type(error).__name__}."
             raise BrokerUnavailable(message, fix="Is Redis there?") from None
@@ -94,11 +95,11 @@ class RedisTransport:
     async def publish(self, topic: Topic, body: bytes, *, key: str = "") -> None:
         try:
             if topic is Topic.WISHES:
-                await _await(self._redis.publish(topic.value, body))
+                await replied(self._redis.publish(topic.value, body))
             elif topic is Topic.FINALS:
                 await self._add_final(f"{topic}.{key}", body)
             else:
-                await _await(self._redis.xadd(topic.value, {_BODY: body}))
+                await replied(self._redis.xadd(topic.value, {_BODY: body}))
         except _FAILURES as error:
             raise BrokerUnavailable(f"Redis did not take a message: {type(error).__name__}.") from None
 
@@ -133,7 +134,7 @@ class RedisTransport:
 
     async def _make_group(self, topic: Topic, group: str) -> None:
         try:
-            await _await(self._redis.xgroup_create(topic.value, group, id="0", mkstream=True))
+            await replied(self._redis.xgroup_create(topic.value, group, id="0", mkstream=True))
         except ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
                 raise
@@ -144,15 +145,15 @@ class RedisTransport:
         """What others had and did not answer in time, and where to look on: it looks at some each time."""
         idle_ms = round(self._set.ack_seconds * 1000)
         names = (topic.value, group, self._consumer, idle_ms)
-        cursor, entries, *_ = await _await(self._redis.xautoclaim(*names, start_id=cursor, count=most))
+        cursor, entries, *_ = await replied(self._redis.xautoclaim(*names, start_id=cursor, count=most))
         return cursor, [await self._again(topic, group, entry) for entry in entries if entry[1] is not None]
 
     async def _again(self, topic: Topic, group: str, entry: _Entry) -> Delivery:
-        states = await _await(self._redis.xpending_range(topic.value, group, entry[0], entry[0], 1))
+        states = await replied(self._redis.xpending_range(topic.value, group, entry[0], entry[0], 1))
         return self._delivery(topic, group, entry, count=states[0]["times_delivered"] if states else 1)
 
     async def _new(self, topic: Topic, group: str, most: int) -> Sequence[Delivery]:
-        come = await _await(
+        come = await replied(
             self._redis.xreadgroup(group, self._consumer, {topic.value: ">"}, count=most, block=_POLL_MS)
         )
         return [self._delivery(topic, group, entry, count=1) for entry in _entries(come)]
@@ -166,7 +167,7 @@ class RedisTransport:
 
         async def fetch(most: int) -> Sequence[Delivery]:
             nonlocal last
-            entries = _entries(await _await(self._redis.xread({stream: last}, count=most, block=_POLL_MS)))
+            entries = _entries(await replied(self._redis.xread({stream: last}, count=most, block=_POLL_MS)))
             last = entries[-1][0] if entries else last
             return [Delivery((entry[1] or {}).get(_BODY, b""), NoTicket()) for entry in entries]
 
@@ -193,8 +194,3 @@ def _entries(come: Any) -> list[_Entry]:
         (((entries,),),) = (come.values(),)
         return cast("list[_Entry]", entries)
     return cast("list[_Entry]", come[0][1])
-
-
-async def _await(reply: Any) -> Any:
-    """redis-py's types are for both of its clients, the one that blocks too."""
-    return await cast("Awaitable[Any]", reply)
