@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import signal
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
-from tests.cluster.servers import end_with_parent
 from tests.conftest import PATIENCE, Server, running_server
 from tests.deploy.manifests import DEPLOY, program
 from tests.gateway.doors_driver import visit, well, whole_session
+from tests.gateway.nginx_driver import HOST, free_port, shipped_nginx
 from tests.gateway.stream_driver import start
-from tests.gateway.test_nginx import free_port, wait_for
 from tests.waiting import until
 
 SHIPPED = DEPLOY / "nginx-cluster.conf"
-HOST = "127.0.0.1"
 _OWN = {"listen", "server_name", "ssl_certificate", "ssl_certificate_key", "ssl_protocols", "access_log", "error_log"}
 
 
@@ -72,34 +67,15 @@ def cluster(
 @contextlib.contextmanager
 def running_nginx(directory: Path, gateways: tuple[Server, Server]) -> Iterator[tuple[str, Path]]:
     """nginx with the shipped file; only its addresses and paths are those of the test. Gives its URL and its log."""
-    port, text = free_port(), SHIPPED.read_text()
+    port = free_port()
     one, other = (each.url.removeprefix("http://") for each in gateways)
-    for shipped, ours in (
-        ("listen 80;", f"listen {HOST}:{port};"),
-        ("server gateway-1:8765 ", f"server {one} "),
-        ("server gateway-2:8765 ", f"server {other} "),
-        ("/var/log/nginx/", f"{directory}/"),
-    ):
-        assert shipped in text
-        text = text.replace(shipped, ours)
-    (directory / "twopass.conf").write_text(text)
-    kinds = "client_body proxy fastcgi uwsgi scgi".split()
-    temporary = "".join(f"{kind}_temp_path {directory}/{kind};" for kind in kinds)
-    main, errors = directory / "nginx.conf", directory / "start.log"
-    user = "user root;" if os.geteuid() == 0 else ""
-    main.write_text(
-        f"{user} daemon off; worker_processes 1; pid {directory}/pid; error_log {errors};\n"
-        f"events {{}} http {{ {temporary} include {directory}/twopass.conf; }}\n"
-    )
-    command = [program("nginx"), "-p", str(directory), "-c", str(main), "-e", str(errors)]
-    subprocess.run([*command, "-t"], check=True, timeout=PATIENCE)
-    process = subprocess.Popen(command, preexec_fn=end_with_parent)
-    try:
-        wait_for(process, port, errors)
+    changes = {
+        "listen 80;": f"listen {HOST}:{port};",
+        "server gateway-1:8765 ": f"server {one} ",
+        "server gateway-2:8765 ": f"server {other} ",
+    }
+    with shipped_nginx(program("nginx"), SHIPPED, directory, port, changes):
         yield f"http://{HOST}:{port}", directory / "access.log"
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
 
 
 async def test_metrics_stay_inside(cluster: Cluster) -> None:

@@ -7,11 +7,7 @@ import contextlib
 import os
 import re
 import shutil
-import signal
-import socket
 import ssl
-import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +18,7 @@ import pytest
 import trustme
 from tests.conftest import CONFIG, PATIENCE, Server, running_server
 from tests.gateway.doors_driver import new_key, undisturbed, visit, well, whole_session
+from tests.gateway.nginx_driver import HOST, free_port, shipped_nginx
 from tests.gateway.stream_driver import REFERENCE, SAMPLE, folded
 from websockets.asyncio.client import connect
 
@@ -29,7 +26,6 @@ NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr
 SHIPPED = Path(__file__).parents[2] / "configs" / "deploy" / "nginx.conf"
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 
-HOST = "127.0.0.1"
 ADDRESSES = (f"127.0.1.{number}" for number in range(1, 255))
 """Of this machine, for clients. Each is used by one test only: a server notices a little later who has gone."""
 
@@ -87,51 +83,15 @@ def running_nginx(directory: Path, server: Server, authority: trustme.CA) -> Ite
     made = authority.issue_cert(HOST)
     made.private_key_and_cert_chain_pem.write_to_path(directory / "pem")
     port = free_port()
-    text = SHIPPED.read_text()
-    for shipped, ours in (
-        ("listen 443 ssl;", f"listen {HOST}:{port} ssl;"),
-        ("server 127.0.0.1:8765;", f"server {server.url.removeprefix('http://')};"),
-        ("/etc/ssl/certs/twopass.pem", f"{directory}/pem"),
-        ("/etc/ssl/private/twopass.key", f"{directory}/pem"),
-        ("/var/log/nginx/", f"{directory}/"),
-    ):
-        assert shipped in text
-        text = text.replace(shipped, ours)
-    (directory / "twopass.conf").write_text(text)
-    main, errors = directory / "nginx.conf", directory / "start.log"
-    temporary = "".join(
-        f"{kind}_temp_path {directory}/{kind};" for kind in "client_body proxy fastcgi uwsgi scgi".split()
-    )
-    user = "user root;" if os.geteuid() == 0 else ""
-    main.write_text(
-        f"{user} daemon off; worker_processes 1; pid {directory}/pid; error_log {errors};\n"
-        f"events {{}} http {{ {temporary} include {directory}/twopass.conf; }}\n"
-    )
+    changes = {
+        "listen 443 ssl;": f"listen {HOST}:{port} ssl;",
+        "server 127.0.0.1:8765;": f"server {server.url.removeprefix('http://')};",
+        "/etc/ssl/certs/twopass.pem": f"{directory}/pem",
+        "/etc/ssl/private/twopass.key": f"{directory}/pem",
+    }
     assert NGINX is not None
-    process = subprocess.Popen([NGINX, "-p", str(directory), "-c", str(main), "-e", str(errors)])
-    try:
-        wait_for(process, port, errors)
+    with shipped_nginx(NGINX, SHIPPED, directory, port, changes):
         yield f"https://{HOST}:{port}", directory
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
-
-
-def wait_for(process: subprocess.Popen[bytes], port: int, errors: Path) -> None:
-    """Until it listens."""
-    for _ in range(600):
-        assert process.poll() is None, errors.read_text()
-        with contextlib.suppress(OSError), socket.create_connection((HOST, port), 60):
-            return
-        time.sleep(0.1)
-    pytest.fail("nginx does not listen")
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server((HOST, 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 async def test_session_through_nginx(deployed: Deployed) -> None:
